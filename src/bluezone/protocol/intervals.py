@@ -1,0 +1,44 @@
+"""Interval numbers and days (EN Cryptography Specification v1.2, "ENIntervalNumber").
+
+Keys turn at 00:00 UTC, which is 07:00 in Vietnam; whatever people see uses Vietnamese days.
+"""
+
+import datetime as dt
+
+from bluezone.protocol.deployment import (
+    INTERVAL_SECONDS,
+    ROLLING_PERIOD,
+    VIETNAM_UTC_OFFSET_SECONDS,
+)
+
+VIETNAM = dt.timezone(dt.timedelta(seconds=VIETNAM_UTC_OFFSET_SECONDS), "ICT")
+
+
+def interval_number(unix_time: float) -> int:
+    """The ten-minute interval that contains `unix_time` (seconds, UTC)."""
+    return int(unix_time // INTERVAL_SECONDS)
+
+
+def interval_start(interval: int) -> int:
+    """Unix time at which an interval begins."""
+    return interval * INTERVAL_SECONDS
+
+
+def day_start_interval(interval: int) -> int:
+    """First interval of the UTC day that contains `interval`."""
+    return interval // ROLLING_PERIOD * ROLLING_PERIOD
+
+
+def utc_day(unix_time: float) -> dt.date:
+    """UTC calendar day, the day of a temporary exposure key."""
+    return dt.datetime.fromtimestamp(unix_time, dt.UTC).date()
+
+
+def vietnam_time(unix_time: float) -> dt.datetime:
+    """Local time in Vietnam (UTC+7, no daylight saving)."""
+    return dt.datetime.fromtimestamp(unix_time, VIETNAM)
+
+
+def vietnam_day(unix_time: float) -> dt.date:
+    """Local calendar day in Vietnam, the day of everything people see."""
+    return vietnam_time(unix_time).date()

@@ -1,0 +1,66 @@
+"""What the phone asks of a radio; every back end offers just this."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class RadioState(Enum):
+    """Whether the radio can be used, and if not, whose move it is."""
+
+    ON = "on"
+    OFF = "off"  # the person switched Bluetooth off
+    NO_PERMISSION = "no-permission"  # the operating system refuses us
+    UNAVAILABLE = "unavailable"  # no controller, or it does not answer
+
+
+class RadioError(Exception):
+    """The radio could not do what was asked; `state` says what to tell the person."""
+
+    def __init__(self, message: str, state: RadioState = RadioState.UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One advertiser as heard in one scan window.
+
+    `address` is the 6-byte advertiser address as received (most significant byte first),
+    `payload` the 20-byte beacon, `time` the Unix time of the first packet, `rssi` the
+    level of each packet received in dBm, `tx_power` the advertised power in dBm if the
+    advertisement carries one (ours carry it inside the encrypted metadata instead).
+    """
+
+    address: bytes
+    payload: bytes
+    time: float
+    rssi: tuple[int, ...]
+    tx_power: int | None = None
+
+
+class Radio(Protocol):
+    """Puts beacons on the air and hears them."""
+
+    @property
+    def state(self) -> RadioState: ...
+
+    async def advertise(self, payload: bytes) -> None:
+        """Broadcast `payload` under a fresh random address, replacing what was broadcast.
+
+        Address and payload turn together: the back end stops advertising (and scanning),
+        sets the new address, then starts with the new payload. Raises RadioError.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Stop broadcasting."""
+        ...
+
+    async def scan(self, seconds: float) -> list[Sighting]:
+        """Listen for `seconds` and return who was heard. Raises RadioError."""
+        ...
+
+    async def close(self) -> None:
+        """Release the controller."""
+        ...

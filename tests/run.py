@@ -1,0 +1,30 @@
+"""`./bluezone test`: formatter, linter, types, import contracts, then pytest with any arguments."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_BIN = Path(sys.executable).parent
+_CHECKS = {
+    "format": ["ruff", "format", "--check", "--quiet"],
+    "lint": ["ruff", "check", "--quiet"],
+    "types": ["mypy", "--no-error-summary"],
+    "layers": ["lint-imports", "--no-logo"],
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status: 0 when all is well. With arguments only pytest runs, on what they name."""
+    if not arguments:
+        for name, command in _CHECKS.items():
+            print(f"== {name}", flush=True)
+            if subprocess.run([_BIN / command[0], *command[1:]], check=False).returncode:
+                print(f"{name} failed: {' '.join(command)}", flush=True)
+                return 1
+        arguments = ["--numprocesses=2", "--dist=loadfile"]
+        print("== tests", flush=True)
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
