@@ -45,6 +45,11 @@ class Radio(Protocol):
     @property
     def state(self) -> RadioState: ...
 
+    @property
+    def tx_power(self) -> int:
+        """Power this device radiates, in dBm; the phone puts it into the beacon's metadata."""
+        ...
+
     async def advertise(self, payload: bytes) -> None:
         """Broadcast `payload` under a fresh random address, replacing what was broadcast.
 
