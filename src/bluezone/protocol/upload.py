@@ -16,10 +16,16 @@ from bluezone.protocol.keys import DiagnosisKey
 
 
 class PermissionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Leg 1. Chaff carries `chaff=True`, a random code and a random blinded message."""
+    """Leg 1. Chaff carries `chaff=True`, a random code and random blinded messages.
+
+    The phone cannot know which report type the code stands for, and each type has its own
+    permission key, so it blinds the digest once for every valid permission key, by key id;
+    the service signs the one that belongs to the code. The JSON body is padded to
+    UPLOAD_BODY_BYTES exactly.
+    """
 
     code: str  # CODE_DIGITS decimal digits
-    blinded_message: bytes  # as long as the modulus of the permission key
+    blinded_messages: dict[str, bytes]  # key id -> as many bytes as that key's modulus
     chaff: bool = False
     padding: str = ""
 
@@ -28,7 +34,7 @@ class PermissionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The blind signature, and what the health worker recorded with the code."""
 
     blind_signature: bytes
-    key_id: str
+    key_id: str  # which of the blinded messages was signed
     report_type: int
     symptom_onset: str | None  # ISO day, Vietnamese calendar
     padding: str = ""
@@ -73,28 +79,34 @@ def upload_digest(keys: Sequence[DiagnosisKey]) -> bytes:
     """32 bytes that bind a permission to these keys, whatever their order.
 
     SHA-256 over the domain tag and, for each key sorted by its bytes: key, rolling start,
-    rolling period, report type, days since onset (empty where unknown), all
-    length-prefixed.
+    rolling period, all length-prefixed. The report type is asserted by the permission key
+    that signed; the onset is not bound, for the phone learns it only with the signature.
     """
     parts: list[bytes] = []
     for row in sorted(keys, key=lambda row: row.tek):
-        onset = row.days_since_onset
         parts += [
             row.tek.key,
             row.tek.rolling_start.to_bytes(4, "big"),
             row.tek.rolling_period.to_bytes(2, "big"),
-            int(row.report_type).to_bytes(1, "big"),
-            b"" if onset is None else onset.to_bytes(2, "big", signed=True),
         ]
     return hashlib.sha256(bytes_to_sign(TAG_UPLOAD, *parts)).digest()
+
+
+def encode_permission_request(request: PermissionRequest) -> bytes:
+    """JSON of exactly UPLOAD_BODY_BYTES. ValueError if there are too many permission keys."""
+    return _padded(request)
 
 
 def encode_upload(upload: KeyUpload) -> bytes:
     """JSON of exactly UPLOAD_BODY_BYTES. ValueError unless it has all its slots."""
     if len(upload.keys) != UPLOAD_KEY_SLOTS:
         raise ValueError(f"an upload has {UPLOAD_KEY_SLOTS} slots, not {len(upload.keys)}")
-    bare = msgspec.json.encode(msgspec.structs.replace(upload, padding=""))
+    return _padded(upload)
+
+
+def _padded(message: PermissionRequest | KeyUpload) -> bytes:
+    bare = msgspec.json.encode(msgspec.structs.replace(message, padding=""))
     missing = UPLOAD_BODY_BYTES - len(bare)
     if missing < 0:
-        raise ValueError(f"the upload needs {len(bare)} bytes, more than {UPLOAD_BODY_BYTES}")
-    return msgspec.json.encode(msgspec.structs.replace(upload, padding="0" * missing))
+        raise ValueError(f"the body needs {len(bare)} bytes, more than {UPLOAD_BODY_BYTES}")
+    return msgspec.json.encode(msgspec.structs.replace(message, padding="0" * missing))
