@@ -1,1 +1,1 @@
-"""See ARCHITECTURE.md."""
+"""Where the service keeps things: a database, published objects, leases. Knows no feature."""

@@ -1,0 +1,98 @@
+"""What an operator can set: one typed object, read from BLUEZONE_* environment variables."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+
+class Environment(StrEnum):
+    """What this installation is for."""
+
+    PRODUCTION = "production"
+    DEMO = "demo"  # the only one whose time another process may drive
+
+
+class SettingError(ValueError):
+    """A setting is not usable; the operator must change it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field, with its why, is the variable BLUEZONE_<FIELD>; docs/operations.md lists them."""
+
+    home: Annotated[Path, "Folder of this installation: database, published files, secrets."]
+    environment: Annotated[
+        Environment,
+        "`demo` allows a clock driven by another process; anything real is `production`.",
+    ] = Environment.PRODUCTION
+    database: Annotated[
+        str,
+        "URL of the database; empty for the SQLite file `service.db` in the home folder. "
+        "Several processes or machines need `postgresql://user@host/name`.",
+    ] = ""
+    max_body_bytes: Annotated[int, "Largest request body; an upload has 4 KiB, a form less."] = (
+        64 * 1024
+    )
+    body_seconds: Annotated[
+        float, "Time a client has to send its body; slower ones would hold connections for nothing."
+    ] = 10.0
+    trusted_proxies: Annotated[
+        str,
+        "Addresses (comma separated) whose X-Forwarded-For is believed; with a wrong value "
+        "clients choose the address that limits count against.",
+    ] = "127.0.0.1"
+    session_seconds: Annotated[int, "A staff member signs in once for a working shift."] = 8 * 3600
+    metrics_token: Annotated[
+        str, "Bearer token for /metrics; empty: only this machine itself may read them."
+    ] = ""
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{(self.home / 'service.db').absolute()}"
+
+    @property
+    def objects_folder(self) -> Path:
+        """Published files; a web server or CDN may serve this folder as it is."""
+        return self.home / "public"
+
+    @property
+    def secrets_folder(self) -> Path:
+        """Private role keys, readable by the service's user alone."""
+        return self.home / "secrets"
+
+
+def load_settings(environment: Mapping[str, str], **given: Any) -> Settings:
+    """Settings from the environment; `given` values (a command's options) win over it.
+
+    Raises SettingError for a value of the wrong type, a missing home and an unknown
+    BLUEZONE_ variable, which is most likely a misspelt one.
+    """
+    known = {f"BLUEZONE_{one.name.upper()}": one for one in fields(Settings)}
+    unknown = sorted(
+        name for name in environment if name.startswith("BLUEZONE_") and name not in known
+    )
+    if unknown:
+        raise SettingError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
+    kinds = get_type_hints(Settings)
+    values = {name: value for name, value in given.items() if value is not None}
+    for variable, one in known.items():
+        if one.name not in values and variable in environment:
+            values[one.name] = _convert(variable, environment[variable], kinds[one.name])
+    missing = [
+        f"BLUEZONE_{one.name.upper()}"
+        for one in fields(Settings)
+        if one.default is MISSING and one.name not in values
+    ]
+    if missing:
+        raise SettingError(f"{missing[0]} is not set")
+    return Settings(**values)
+
+
+def _convert(variable: str, text: str, kind: Any) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        choices = f" ({', '.join(kind)})" if issubclass(kind, StrEnum) else ""
+        raise SettingError(f"{variable}={text!r} is not a {kind.__name__}{choices}") from None

@@ -1,0 +1,125 @@
+"""Periodic work: one loop sleeping on the clock, each job under a lease, none forgotten.
+
+Time is cut into slots of a job's period, counted from 1970. A job is due when no run has
+finished in the current slot; after downtime it runs once, at once, and looks for itself
+what it missed.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bluezone.server.context import Services
+from bluezone.storage.database import Base, StorageUnavailable, upsert
+from bluezone.storage.lease import Lease, LeaseLost
+
+RETRY_SECONDS: Final = 60  # after a failure, or while another process holds the lease
+_LOOK_SECONDS: Final = 900  # look at the clock this often: the machine may sleep, or be set
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`function(services, lease)`, once in each slot of `period` seconds.
+
+    It must be repeatable: a process may die after any statement. A transaction that two
+    processes must not both finish calls `await lease.confirm(session)`.
+    """
+
+    name: str
+    period: int
+    function: Callable[[Services, Lease], Awaitable[None]]
+
+
+class JobRun(Base):
+    """When a job last finished: shared by all processes, kept over restarts."""
+
+    __tablename__ = "job_runs"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    finished_at: Mapped[int]
+
+
+class Scheduler:
+    """The one sleeper on the clock: a driven clock waits for what it does (clock/driven.py)."""
+
+    def __init__(self, services: Services, jobs: Iterable[Job]) -> None:
+        self._services = services
+        self._jobs = {job.name: job for job in jobs}
+        self._leases = {
+            name: Lease(services.database, services.clock, f"job:{name}") for name in self._jobs
+        }
+
+    async def run(self) -> None:
+        """Run what is due, sleep until more is; until cancelled."""
+        while True:
+            wake_at = await self.run_due()
+            await self._services.clock.sleep(max(0.0, wake_at - self._services.clock.now()))
+
+    async def run_due(self) -> float:
+        """One round: run each job that is due. Returns the time of the next round."""
+        now = self._services.clock.now()
+        wake_at = now + _LOOK_SECONDS
+        try:
+            finished = await self._finished()
+        except StorageUnavailable as error:
+            _log.error("jobs wait for the database", reason=str(error))
+            return now + RETRY_SECONDS
+        for job in self._jobs.values():
+            if _slot(job, finished.get(job.name, 0)) < _slot(job, now) and not await self.run_once(
+                job.name
+            ):
+                wake_at = min(wake_at, now + RETRY_SECONDS)
+            wake_at = min(wake_at, (_slot(job, now) + 1) * job.period)
+        return wake_at
+
+    async def run_once(self, name: str) -> bool:
+        """Run a job now, due or not. False if it failed or another process is at it.
+
+        Raises KeyError for an unknown name.
+        """
+        job, lease = self._jobs[name], self._leases[name]
+        started = self._services.clock.now()
+        try:
+            if not await lease.acquire():
+                return False
+            try:
+                await job.function(self._services, lease)
+                await self._record(job, lease)
+            finally:
+                await lease.release()
+        except LeaseLost:
+            _log.error("job lost its lease", job=name)
+            outcome = "failed"
+        except Exception as error:
+            _log.error("job failed", job=name, exc_info=error)
+            outcome = "failed"
+        else:
+            outcome = "done"
+            lag = self._services.clock.now() - _slot(job, started) * job.period
+            self._services.metrics.job_lag.labels(name).set(lag)
+        self._services.metrics.job_runs.labels(name, outcome).inc()
+        return outcome == "done"
+
+    async def _finished(self) -> dict[str, int]:
+        async with self._services.database.read() as session:
+            rows = await session.execute(select(JobRun.name, JobRun.finished_at))
+            return {name: finished_at for name, finished_at in rows}
+
+    async def _record(self, job: Job, lease: Lease) -> None:
+        async with self._services.database.transaction() as session:
+            await lease.confirm(session)
+            done = {"finished_at": self._services.now}
+            statement = upsert(session, JobRun).values(name=job.name, **done)
+            await session.execute(
+                statement.on_conflict_do_update(index_elements=[JobRun.name], set_=done)
+            )
+
+
+def _slot(job: Job, time: float) -> int:
+    return int(time // job.period)

@@ -1,0 +1,77 @@
+"""Limits on abuse: leaky buckets by client address, and one for everybody together.
+
+They live in the memory of each process: N processes allow up to N times as much, and a
+restart forgets. Whatever must hold exactly (tries of a code, of a password) is counted
+in the database by the duty that owns it.
+"""
+
+import ipaddress
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from bluezone.clock import Clock
+from bluezone.server.errors import Refused
+from bluezone.web.catalogue import _
+
+EVERYBODY: Final = ""
+_MAX_SUBJECTS: Final = 100_000  # a flood from many addresses must not fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """At most `burst` at once, and `burst` more in each `seconds`."""
+
+    name: str
+    burst: int
+    seconds: float
+
+
+class Limits:
+    """Counts against rules, on the given clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # (rule, subject) -> the time at which its bucket is empty again (GCRA)
+        self._empty_at: dict[tuple[str, str], float] = {}
+
+    def spend(self, rule: Rule, subject: str = EVERYBODY) -> None:
+        """Count one against `subject`. Raises Refused (429) when the bucket is full."""
+        self.require(rule, subject)
+        now = self._clock.now()
+        if len(self._empty_at) >= _MAX_SUBJECTS:
+            self._empty_at = {key: at for key, at in self._empty_at.items() if at > now}
+            if len(self._empty_at) >= _MAX_SUBJECTS:
+                self._empty_at.clear()
+        empty_at = max(now, self._empty_at.get((rule.name, subject), now))
+        self._empty_at[rule.name, subject] = empty_at + rule.seconds / rule.burst
+
+    def require(self, rule: Rule, subject: str = EVERYBODY) -> None:
+        """Refuse (429) when the bucket is full, without counting: for what counts only failures."""
+        wait = self._wait(rule, subject)
+        if wait > 0:
+            raise Refused(
+                429,
+                "too-many-requests",
+                _("Too many requests. Please try again in {seconds} seconds."),
+                headers={"Retry-After": str(math.ceil(wait))},
+                seconds=math.ceil(wait),
+            )
+
+    def _wait(self, rule: Rule, subject: str) -> float:
+        now = self._clock.now()
+        filled = max(0.0, self._empty_at.get((rule.name, subject), now) - now)
+        return filled + rule.seconds / rule.burst - rule.seconds
+
+
+def client_subject(host: str | None) -> str:
+    """Whom to count against: an IPv4 address, or an IPv6 /64 (one subscriber has them all)."""
+    try:
+        address = ipaddress.ip_address(host or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False).network_address)
+    return str(address)

@@ -1,0 +1,160 @@
+"""The relational store: SQLite in a file, or PostgreSQL, behind the same few verbs."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Integer, MetaData, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_WAIT_SECONDS: Final = 5  # for a connection, for a lock: a person is waiting for the answer
+_STATEMENT_SECONDS: Final = 60
+
+
+class Base(DeclarativeBase):
+    """Parent of every table. Integers are 64 bits wide; times are whole Unix seconds."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    # SQLite gives an automatic number only to a primary key declared INTEGER.
+    type_annotation_map = {int: BigInteger().with_variant(Integer, "sqlite")}  # noqa: RUF012
+
+
+class StorageUnavailable(Exception):  # noqa: N818
+    """The database is gone, busy or full: nothing was written, trying later may work."""
+
+
+class Database:
+    """A pool of connections to one store.
+
+    `url`: `sqlite:////absolute/file.db` or `postgresql://user@host/name`. Raises ValueError
+    for anything else.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _full_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url)
+        # SQLite has one writer. Queueing here is fair; its own busy loop is not.
+        self._writer = asyncio.Lock() if self.is_sqlite else None
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session that commits on leaving and rolls back on any exception.
+
+        On SQLite it is a writer from its first moment (BEGIN IMMEDIATE); on PostgreSQL it is
+        READ COMMITTED. Raises StorageUnavailable.
+        """
+        return self._session(self.engine, self._writer)
+
+    def read(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session on one consistent snapshot that writes nothing. Raises StorageUnavailable."""
+        return self._session(self._readers(), None)
+
+    def _readers(self) -> AsyncEngine:
+        if self.is_sqlite:
+            return self.engine.execution_options(read_only=True)
+        return self.engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    @asynccontextmanager
+    async def _session(
+        self, engine: AsyncEngine, lock: asyncio.Lock | None
+    ) -> AsyncIterator[AsyncSession]:
+        try:
+            async with (
+                lock or nullcontext(),
+                AsyncSession(engine, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                yield session
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            # The driver's text may quote values; its class and SQLSTATE never do.
+            raise StorageUnavailable(_reason(error)) from error
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def upsert(session: AsyncSession, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in the dialect of the session's store."""
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def _full_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        driver = _DRIVERS[parsed.get_backend_name()]
+    except (ArgumentError, KeyError):
+        raise ValueError(
+            "a database URL looks like sqlite:////folder/file.db or postgresql://user@host/name"
+        ) from None
+    if driver.startswith("sqlite") and not parsed.database:
+        raise ValueError("a SQLite URL needs a file: sqlite:////folder/file.db")
+    return parsed.set(drivername=driver)
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    return f"{type(cause).__name__} {code}" if code else type(cause).__name__
+
+
+def _postgresql(url: URL) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=0,
+        pool_timeout=_WAIT_SECONDS,
+        pool_pre_ping=True,  # after a restart of the server no request meets a dead connection
+        connect_args={
+            "connect_timeout": _WAIT_SECONDS,
+            "options": f"-c lock_timeout={_WAIT_SECONDS}s"
+            f" -c statement_timeout={_STATEMENT_SECONDS}s"
+            f" -c idle_in_transaction_session_timeout={_STATEMENT_SECONDS}s",
+        },
+    )
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    engine = create_async_engine(
+        url, pool_timeout=_WAIT_SECONDS, connect_args={"timeout": _WAIT_SECONDS}
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # an answered upload survives a power cut
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred BEGIN that writes later fails at once if another writer came between.
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+assert sqlite3.sqlite_version_info >= (3, 35), "SQLite 3.35 or newer is needed (RETURNING)"  # noqa: S101 - a broken installation, said at import

@@ -1,0 +1,77 @@
+"""Leases: of all processes of the service, at most one does a job."""
+
+import secrets
+from typing import Final
+
+from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bluezone.clock import Clock
+from bluezone.storage.database import Base, Database, upsert
+
+LEASE_SECONDS: Final = 120
+
+
+class LeaseRow(Base):
+    """Who holds a lease, and until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    expires_at: Mapped[int]
+
+
+class LeaseLost(Exception):  # noqa: N818
+    """The lease ran out and another process has taken it: this work must not be committed."""
+
+
+class Lease:
+    """One process's claim to a name. It runs out after `seconds` unless confirmed or taken again.
+
+    Work done under it is safe even from a process that slept through its lease, if the
+    transaction that finishes it calls `confirm`.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, name: str, seconds: int = LEASE_SECONDS
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._seconds = seconds
+        self._owner = secrets.token_hex(8)
+        self.name = name
+
+    async def acquire(self) -> bool:
+        """Take the lease if it is free, run out, or already ours."""
+        now = int(self._clock.now())
+        async with self._database.transaction() as session:
+            mine = {"owner": self._owner, "expires_at": now + self._seconds}
+            statement = upsert(session, LeaseRow).values(name=self.name, **mine)
+            statement = statement.on_conflict_do_update(
+                index_elements=[LeaseRow.name],
+                set_=mine,
+                where=(LeaseRow.expires_at <= now) | (LeaseRow.owner == self._owner),
+            )
+            taken = await session.scalar(statement.returning(LeaseRow.owner))
+        return taken is not None
+
+    async def confirm(self, session: AsyncSession) -> None:
+        """Extend the lease inside the transaction that needs it. Raises LeaseLost."""
+        now = int(self._clock.now())
+        held = await session.scalar(
+            update(LeaseRow)
+            .where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
+            .values(expires_at=now + self._seconds)
+            .returning(LeaseRow.owner)
+        )
+        if held is None:
+            raise LeaseLost(self.name)
+
+    async def release(self) -> None:
+        """Let go at once instead of when it runs out."""
+        async with self._database.transaction() as session:
+            await session.execute(
+                delete(LeaseRow).where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
+            )
