@@ -1,0 +1,192 @@
+"""The radio of a town: what a phone hears in a scan window, computed at once."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from bluezone.protocol.beacon import PAYLOAD_BYTES
+from bluezone.protocol.deployment import ADVERTISING_INTERVAL_SECONDS
+from bluezone.radio.air import (
+    ADV_DELAY_SECONDS,
+    MEAN_INTERVAL_SECONDS,
+    Air,
+    Broadcast,
+    Position,
+    Station,
+)
+from bluezone.radio.interface import RadioError, RadioState, Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How a receiver spends a scan: `window` of every `interval` seconds it listens."""
+
+    interval: float = 0.060
+    window: float = 0.060
+
+
+CONTINUOUS: Final = Listening()
+_WHY_NOT: Final = {
+    RadioState.OFF: "Bluetooth is switched off",
+    RadioState.NO_PERMISSION: "the system does not let this app use Bluetooth",
+    RadioState.UNAVAILABLE: "the radio is closed",
+}
+
+
+class DirectRadio:
+    """A `Radio` on an `Air`, with the statistics of the full-HCI mode and none of its cost.
+
+    `state` may be set: switching Bluetooth off silences the beacon until the next
+    `advertise`.
+    """
+
+    def __init__(
+        self,
+        air: Air,
+        position: Position = (0.0, 0.0),
+        space: str = "",
+        *,
+        tx_power: int | None = None,
+        listening: Listening = CONTINUOUS,
+    ) -> None:
+        self._air = air
+        self._listening = listening
+        self._station = air.join(position, space, tx_power)
+        self._state = RadioState.ON
+
+    @property
+    def state(self) -> RadioState:
+        return self._state
+
+    @state.setter
+    def state(self, state: RadioState) -> None:
+        self._state = state
+        if state is not RadioState.ON:
+            self._station.silence()
+
+    @property
+    def tx_power(self) -> int:
+        return self._station.tx_power
+
+    @property
+    def position(self) -> Position:
+        """Metres on the air's map."""
+        return self._station.position
+
+    @property
+    def space(self) -> str:
+        """The room, bus or market it is in."""
+        return self._station.space
+
+    def move(self, position: Position, space: str) -> None:
+        """Be somewhere else from now on."""
+        self._station.move(position, space)
+
+    async def advertise(self, payload: bytes) -> None:
+        """Broadcast 20 bytes under a fresh address. ValueError for another length."""
+        self._require_on()
+        if len(payload) != PAYLOAD_BYTES:
+            raise ValueError(f"a beacon has {PAYLOAD_BYTES} bytes, not {len(payload)}")
+        address = bytearray(self._station.rng.bytes(6))
+        address[0] &= 0x3F  # non-resolvable private: the two top bits are zero
+        self._station.broadcast(bytes(address), payload)
+
+    async def stop(self) -> None:
+        self._station.silence()
+
+    async def scan(self, seconds: float) -> list[Sighting]:
+        """Who was heard from now on for `seconds`. A scan cut short hears nothing."""
+        self._require_on()
+        clock, station = self._air.clock, self._station
+        start = clock.now()
+        station.listening_since = start
+        try:
+            await clock.sleep(seconds)
+        finally:
+            station.listening_since = None
+        self._require_on()
+        statistics = self._air.statistics
+        statistics.worst_lag = max(statistics.worst_lag, clock.now() - start - seconds)
+        return hear_window(self._air, station, start, seconds, self._listening)
+
+    async def close(self) -> None:
+        self._state = RadioState.UNAVAILABLE
+        self._station.leave()
+
+    def _require_on(self) -> None:
+        if self._state is not RadioState.ON:
+            raise RadioError(_WHY_NOT[self._state], self._state)
+
+
+def hear_window(
+    air: Air, station: Station, start: float, seconds: float, listening: Listening = CONTINUOUS
+) -> list[Sighting]:
+    """What `station` heard in `seconds` from `start` (Unix time), strongest physics applied.
+
+    One sighting for each broadcast of which at least one packet arrived. People are where
+    they are now: a window is seconds, a walk across a room is longer.
+    """
+    neighbours = station.neighbours()
+    end = start + seconds
+    on_air: list[Broadcast] = []
+    rows: list[int] = []
+    begins: list[float] = []
+    ends: list[float] = []
+    for row, other in enumerate(neighbours.stations):
+        if other.ended:
+            for broadcast, stopped in other.ended:
+                if stopped > start and broadcast.start < end:
+                    on_air.append(broadcast)
+                    rows.append(row)
+                    begins.append(broadcast.start)
+                    ends.append(stopped)
+        current = other.current
+        if current is not None and current.start < end:
+            on_air.append(current)
+            rows.append(row)
+            begins.append(current.start)
+            ends.append(end)
+    if not on_air:
+        return []
+    physics, rng = air.physics, station.rng
+    n, most = len(on_air), math.ceil(seconds / ADVERTISING_INTERVAL_SECONDS) + 1
+    level = air.levels(neighbours, start)[rows]
+    survival = physics.survival(level, MEAN_INTERVAL_SECONDS)
+
+    # Times in seconds from the window's start. A broadcast that began earlier is met at a
+    # random point of its interval, a new one sends its first packet at once.
+    draws = rng.random((2, n, most))
+    begin = np.array(begins) - start
+    first = np.where(begin < 0.0, MEAN_INTERVAL_SECONDS * rng.random(n), begin)
+    times = draws[0]
+    times *= ADV_DELAY_SECONDS
+    times += ADVERTISING_INTERVAL_SECONDS
+    times[:, 0] = first
+    np.cumsum(times, axis=1, out=times)
+    sent = times < np.minimum(np.array(ends) - start, seconds)[:, None]
+    if listening.window < listening.interval:
+        sent &= times % listening.interval < listening.window
+
+    normals = rng.standard_normal((2, n, most))
+    rssi = np.rint(level[:, None] + physics.fading(normals[0], normals[1]))
+    heard = sent & (draws[1] < survival[:, None]) & (rssi >= physics.floor_dbm)
+
+    counts = np.count_nonzero(heard, axis=1).tolist()
+    packets = rssi[heard].astype(np.int64).tolist()
+    earliest = (start + times[np.arange(n), heard.argmax(axis=1)]).tolist()
+    offered = int(np.count_nonzero(sent))
+    air.statistics.offered += offered
+    air.statistics.delivered += len(packets)
+    air.statistics.faded += offered - len(packets)
+
+    sightings = []
+    position = 0
+    for broadcast, count, time in zip(on_air, counts, earliest, strict=True):
+        if count:
+            following = position + count
+            levels = tuple(packets[position:following])
+            sightings.append(Sighting(broadcast.address, broadcast.payload, time, levels))
+            position = following
+    return sightings
