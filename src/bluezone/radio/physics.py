@@ -5,6 +5,7 @@ program happened to ask, so a town replays exactly.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
@@ -76,8 +77,14 @@ class AirPhysics:
         spread = math.sqrt(0.5 / (self.rician_k + 1.0))
         line_of_sight = math.sqrt(self.rician_k / (self.rician_k + 1.0))
         power = (line_of_sight + spread * direct) ** 2 + (spread * across) ** 2
-        gain: Floats = 10.0 * np.log10(np.maximum(power, 1e-9))
-        return gain
+        return np.asarray(10.0 * np.log10(np.maximum(power, 1e-9)), np.float64)
+
+    def packet_fading(self, draw: Callable[[], float]) -> float:
+        """Gain of one packet in dB; `draw` gives standard normal numbers."""
+        spread = math.sqrt(0.5 / (self.rician_k + 1.0))
+        line_of_sight = math.sqrt(self.rician_k / (self.rician_k + 1.0))
+        power = (line_of_sight + spread * draw()) ** 2 + (spread * draw()) ** 2
+        return 10.0 * math.log10(max(power, 1e-9))
 
     def survival(self, levels: Floats, mean_interval: float) -> Floats:
         """Chance that a packet at each of `levels` (dBm, one receiver) is not destroyed.
@@ -101,8 +108,7 @@ def scramble(words: Words) -> Words:
 
 def uniform(words: Words) -> Floats:
     """Each hashed word as a number in [0, 1)."""
-    numbers: Floats = (words >> np.uint64(11)) * 2.0**-53
-    return numbers
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normal(words: Words) -> Floats:
