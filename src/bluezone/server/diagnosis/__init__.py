@@ -1,0 +1,1 @@
+"""From a health worker's one-time code to published keys: codes, permissions, uploads, exports."""
