@@ -67,18 +67,24 @@ def exposure_windows(
 
 @dataclass(slots=True)
 class _Scan:
-    """What one scan heard of one key: a (typical, minimum, packets) for each record."""
+    """What one scan heard of one key; attenuations in hundredths of a dB, exact to add up."""
 
     time: int
     seconds: int
-    readings: list[tuple[float, float, int]]
+    packets: int = 0
+    attenuation_sum: int = 0
+    attenuation_min: int = 2**31
+
+    def add(self, record: np.void, tx_power: int) -> None:
+        packets = max(int(record["packets"]), 1)
+        self.packets += packets
+        self.attenuation_sum += packets * (100 * tx_power - int(record["rssi_mean"]))
+        self.attenuation_min = min(self.attenuation_min, 100 * (tx_power - int(record["rssi_max"])))
 
     def instance(self) -> ScanInstance:
-        packets = sum(count for _, _, count in self.readings)
-        typical = sum(level * count for level, _, count in self.readings) / packets
         return ScanInstance(
-            typical_attenuation=round(typical, 2),
-            min_attenuation=min(level for _, level, _ in self.readings),
+            typical_attenuation=round(self.attenuation_sum / self.packets / 100, 2),
+            min_attenuation=self.attenuation_min / 100,
             seconds_since_last_scan=self.seconds,
             time=self.time,
         )
@@ -101,16 +107,10 @@ def _scans(key: bytes, heard: ScanRecords) -> list[_Scan]:
             continue
         time = int(record["time"])
         seconds = min(int(record["since_last_scan"]), MAX_SECONDS_PER_SCAN)
-        reading = (
-            tx_power - int(record["rssi_mean"]) / 100,
-            float(tx_power - int(record["rssi_max"])),
-            max(int(record["packets"]), 1),
-        )
-        if scans and 2 * (time - scans[-1].time) <= seconds:
-            scans[-1].readings.append(reading)
-            scans[-1].seconds = max(scans[-1].seconds, seconds)
-        else:
-            scans.append(_Scan(time, seconds, [reading]))
+        if not scans or 2 * (time - scans[-1].time) > seconds:
+            scans.append(_Scan(time, seconds))
+        scans[-1].seconds = max(scans[-1].seconds, seconds)
+        scans[-1].add(record, tx_power)
     return scans
 
 
