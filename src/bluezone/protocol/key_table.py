@@ -1,6 +1,6 @@
 """Diagnosis keys in columns: a national export has too many of them for an object each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +51,18 @@ class KeyTable:
             self.rolling_period[rows],
             self.report_type[rows],
             self.days_since_onset[rows],
+        )
+
+    @classmethod
+    def concatenate(cls, tables: Sequence["KeyTable"]) -> "KeyTable":
+        """The rows of all `tables`, one table after the other."""
+        parts = [cls.of([]), *tables]
+        return cls(
+            np.concatenate([part.key for part in parts]),
+            np.concatenate([part.rolling_start for part in parts]),
+            np.concatenate([part.rolling_period for part in parts]),
+            np.concatenate([part.report_type for part in parts]),
+            np.concatenate([part.days_since_onset for part in parts]),
         )
 
     @classmethod

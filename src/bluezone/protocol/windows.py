@@ -99,8 +99,8 @@ def _scans(key: bytes, heard: ScanRecords) -> list[_Scan]:
     """
     aem_key = associated_encrypted_metadata_key(key)
     scans: list[_Scan] = []
-    distinct = {record.tobytes(): record for record in heard[np.argsort(heard["time"])]}
-    for record in distinct.values():
+    distinct = {record.tobytes(): record for record in heard}
+    for _, record in sorted(distinct.items(), key=lambda item: (item[1]["time"], item[0])):
         metadata = crypt_metadata(aem_key, record["rpi"].tobytes(), record["aem"].tobytes())
         tx_power = decode_metadata(metadata)
         if tx_power is None:
