@@ -38,6 +38,9 @@ class Settings:
     body_seconds: Annotated[
         float, "Time a client has to send its body; slower ones would hold connections for nothing."
     ] = 10.0
+    max_connections: Annotated[
+        int, "Connections at once; more are answered 503 at the door, so that the rest go on."
+    ] = 1000
     trusted_proxies: Annotated[
         str,
         "Addresses (comma separated) whose X-Forwarded-For is believed; with a wrong value "
@@ -47,6 +50,24 @@ class Settings:
     metrics_token: Annotated[
         str, "Bearer token for /metrics; empty: only this machine itself may read them."
     ] = ""
+    codes_per_worker_per_hour: Annotated[
+        int, "A health worker issues one code a patient; more is a stolen account."
+    ] = 60
+    codes_per_unit_per_hour: Annotated[int, "The same for all workers of a unit together."] = 600
+    answer_seconds: Annotated[
+        float,
+        "Permissions and uploads are answered no sooner, so that an observer of the network "
+        "cannot tell chaff by its speed; 0 where nobody observes (a demonstration).",
+    ] = 0.1
+    export_period_seconds: Annotated[
+        int, "Keys are published on this grid; shorter warns sooner, longer blurs more."
+    ] = 3600
+    export_minimum_keys: Annotated[
+        int, "New reports are padded to this many keys, so that a file hides how many people."
+    ] = 1000
+    index_spread_seconds: Annotated[
+        int, "Phones ask for a new index spread over this time, lest all ask at once."
+    ] = 900
 
     @property
     def database_url(self) -> str:

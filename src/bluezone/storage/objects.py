@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}(/[a-z0-9][a-z0-9._-]{0,127}){0,3}")
+_NAME: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){0,3}"
+)
 
 
 class ObjectMissing(LookupError):  # noqa: N818
@@ -20,7 +22,7 @@ class ObjectStoreFull(OSError):  # noqa: N818
 
 
 class ObjectStore(Protocol):
-    """Whole objects by name: lower case letters, digits, `.`, `_`, `-`, and `/` between parts.
+    """Whole objects by name: letters, digits, `.`, `_`, `-`, and `/` between parts.
 
     Each method raises ValueError for any other name.
     """

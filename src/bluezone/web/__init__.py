@@ -1,1 +1,1 @@
-"""See ARCHITECTURE.md."""
+"""What people see, for the phone and the service alike: page frame, style, both languages."""

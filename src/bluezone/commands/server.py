@@ -1,0 +1,280 @@
+"""`bluezone server …`: run and look after the national service."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+
+from bluezone.clock import Clock, WallClock
+from bluezone.clock.driven import ClockFile, DrivenClock
+from bluezone.protocol.configuration import ConfigurationError, parse_configuration
+from bluezone.protocol.trust import TrustError
+from bluezone.server import installation
+from bluezone.server.app import all_jobs, create_app, open_services
+from bluezone.server.config import Environment, SettingError, Settings, load_settings
+from bluezone.server.configuration import publish_configuration
+from bluezone.server.context import Services
+from bluezone.server.jobs import Scheduler
+from bluezone.server.keys import KeyUnavailable
+from bluezone.server.logging import configure_logging
+from bluezone.server.migrations import upgrade
+from bluezone.server.people import rules, service
+from bluezone.server.people.passwords import hash_password
+from bluezone.server.people.rules import AccountError, StaffRole
+from bluezone.storage.database import StorageUnavailable
+
+_EXPLAINED = (
+    SettingError,
+    KeyUnavailable,
+    TrustError,
+    ConfigurationError,
+    AccountError,
+    installation.InstallationError,
+)
+_STOP_SECONDS = 10  # for requests under way when the service is told to stop
+
+
+@click.group()
+def command() -> None:
+    """Run and look after the national service."""
+
+
+_home = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the installation (or BLUEZONE_HOME).",
+)
+_database = click.option(
+    "--database", help="Database URL (or BLUEZONE_DATABASE); default: a SQLite file in the home."
+)
+
+
+@command.command()
+@_home
+@_database
+def init(home: Path | None, database: str | None) -> None:
+    """Make an installation: root and role keys, trust.json, configuration, database."""
+
+    async def work(settings: Settings, clock: Clock) -> None:
+        await installation.create(settings, clock)
+        services = await open_services(settings, clock)
+        await upgrade(services.database)
+        await services.database.dispose()
+
+    settings = _run(work, home=home, database=database)
+    click.echo(
+        f"Installation made in {settings.home}.\n"
+        f"Take {settings.home / 'root.pem'} offline now: whoever has it can replace every key.\n"
+        f"Phones pin {settings.home / 'root-public.pem'}.\n"
+        f"Next: bluezone server staff add NAME --unit CODE --home {settings.home}"
+    )
+
+
+@command.command()
+@_home
+@_database
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--clock-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Let another process drive the time (BLUEZONE_ENVIRONMENT=demo only).",
+)
+def run(
+    home: Path | None, database: str | None, host: str, port: int, clock_file: Path | None
+) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM)."""
+
+    async def work(settings: Settings, clock: Clock) -> None:
+        if clock_file is not None:
+            if settings.environment is not Environment.DEMO:
+                raise SettingError(
+                    "--clock-file lets another process set the time at which keys are published, "
+                    "so it is refused here; only BLUEZONE_ENVIRONMENT=demo allows it"
+                )
+            clock = DrivenClock(ClockFile(clock_file))
+        configure_logging(clock)
+        services = await open_services(settings, clock)
+        await upgrade(services.database)
+        app = create_app(services, Scheduler(services, all_jobs(settings)))
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn stops gracefully, then raises the signal again: by then all is done.
+            signal.signal(stop, lambda *_: None)
+        await uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                lifespan="on",
+                log_config=None,
+                access_log=False,  # requests.py logs without addresses and queries
+                server_header=False,
+                forwarded_allow_ips=settings.trusted_proxies,
+                limit_concurrency=settings.max_connections,
+                timeout_graceful_shutdown=_STOP_SECONDS,
+            )
+        ).serve()
+
+    _run(work, home=home, database=database)
+
+
+@command.group()
+def staff() -> None:
+    """Accounts of health workers and administrators."""
+
+
+@staff.command("add")
+@click.argument("name")
+@click.option("--unit", required=True, help="Code of the health unit.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in StaffRole]),
+    default=StaffRole.HEALTH_WORKER.value,
+    show_default=True,
+)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@_home
+@_database
+def staff_add(
+    name: str,
+    unit: str,
+    role: str,
+    password_stdin: bool,
+    home: Path | None,
+    database: str | None,
+) -> None:
+    """Make the account NAME; asks for its password."""
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+
+    async def work(services: Services) -> None:
+        rules.check_password(password, rules.normal_name(name))
+        password_hash = await hash_password(password)
+        async with services.database.transaction() as session:
+            await service.add_account(
+                session,
+                name=name,
+                password_hash=password_hash,
+                role=StaffRole(role),
+                unit=unit,
+                now=services.now,
+            )
+
+    _run_with_services(work, home=home, database=database)
+    click.echo(f"Account {rules.normal_name(name)} ({role}, unit {unit}) made.")
+
+
+@command.group()
+def jobs() -> None:
+    """Periodic work, which `run` does by itself."""
+
+
+@jobs.command("run")
+@click.argument("name")
+@_home
+@_database
+def jobs_run(name: str, home: Path | None, database: str | None) -> None:
+    """Do the job NAME once, now, due or not."""
+
+    async def work(services: Services) -> None:
+        known = all_jobs(services.settings)
+        if name not in {job.name for job in known}:
+            names = ", ".join(job.name for job in known)
+            raise SettingError(f"there is no job {name!r}; there are {names}")
+        configure_logging(services.clock)
+        if not await Scheduler(services, known).run_once(name):
+            raise SettingError(
+                f"job {name} was not done: the log above says why; if it says nothing, "
+                "another process is doing it"
+            )
+
+    _run_with_services(work, home=home, database=database)
+    click.echo(f"Job {name} done.")
+
+
+@command.group()
+def keys() -> None:
+    """Role keys and the trust document."""
+
+
+@keys.command("rotate")
+@_home
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The offline root key, root.pem.",
+)
+@click.option(
+    "--compromised",
+    is_flag=True,
+    help="Withdraw all present keys; the new ones count at once. Phones refuse what is published.",
+)
+def keys_rotate(home: Path | None, root: Path, compromised: bool) -> None:
+    """Make the next role keys and certify them with the root. Restart the service afterwards."""
+
+    async def work(settings: Settings, clock: Clock) -> None:
+        await installation.rotate_keys(settings, clock, root, compromised=compromised)
+
+    _run(work, home=home)
+    click.echo("New role keys made and certified. Restart the service, take root.pem offline.")
+
+
+@command.group()
+def configuration() -> None:
+    """The risk configuration that phones use."""
+
+
+@configuration.command("publish")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_home
+def configuration_publish(file: Path, home: Path | None) -> None:
+    """Check, sign and publish the risk configuration in FILE (JSON)."""
+    version = 0
+    content = file.read_bytes()
+
+    async def work(services: Services) -> None:
+        nonlocal version
+        found = parse_configuration(content)
+        version = await publish_configuration(services.objects, services.keys, services.now, found)
+
+    _run_with_services(work, home=home)
+    click.echo(f"Published as version {version}.")
+
+
+def _run_with_services(work: Callable[[Services], Awaitable[None]], **given: Any) -> None:
+    async def opened(settings: Settings, clock: Clock) -> None:
+        services = await open_services(settings, clock)
+        try:
+            await upgrade(services.database)
+            await work(services)
+        finally:
+            await services.database.dispose()
+
+    _run(opened, **given)
+
+
+def _run(work: Callable[[Settings, Clock], Awaitable[None]], **given: Any) -> Settings:
+    """Run `work`; what an operator can put right is said in one sentence."""
+    try:
+        settings = load_settings(os.environ, **given)
+
+        async def main() -> None:
+            await work(settings, WallClock())
+
+        asyncio.run(main())
+    except _EXPLAINED as error:
+        raise click.ClickException(str(error)) from error
+    except StorageUnavailable as error:
+        raise click.ClickException(
+            f"the database cannot be used ({error}): is it running, and is its disk full?"
+        ) from error
+    return settings

@@ -1,0 +1,123 @@
+"""The whole service: the one file that knows every duty."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+
+from bluezone.clock import Clock
+from bluezone.protocol.trust import read_certificates
+from bluezone.server import configuration, downloads, health
+from bluezone.server.authorisation import authorise, check_routes, is_page
+from bluezone.server.bodies import BodyLimits
+from bluezone.server.config import Settings
+from bluezone.server.context import Services
+from bluezone.server.diagnosis import jobs as diagnosis_jobs
+from bluezone.server.diagnosis import routes as diagnosis
+from bluezone.server.errors import EXPECTED_ERRORS, Refused, as_refused, refusal_response
+from bluezone.server.jobs import Job, Scheduler
+from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
+from bluezone.server.limits import Limits
+from bluezone.server.metrics import Metrics
+from bluezone.server.pages import refusal_page
+from bluezone.server.people import routes as people
+from bluezone.server.requests import Requests, log_failure
+from bluezone.storage.database import Database
+from bluezone.storage.objects import FolderObjects, ObjectMissing
+from bluezone.web.pages import STATIC
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    people.router,
+    diagnosis.router,
+    downloads.router,
+    health.router,
+)
+
+
+def all_jobs(settings: Settings) -> list[Job]:
+    """The periodic work of every duty."""
+    return [*diagnosis_jobs.jobs(settings), *people.jobs, *configuration.jobs]
+
+
+async def open_services(settings: Settings, clock: Clock) -> Services:
+    """Put the parts together. Raises KeyUnavailable, TrustError or ValueError, each with advice."""
+    objects = FolderObjects(settings.objects_folder)
+    pins = load_pins(settings.home)
+    try:
+        trust = read_certificates(await objects.get(TRUST_OBJECT), pins)
+    except ObjectMissing:
+        raise KeyUnavailable(
+            f"{settings.objects_folder / TRUST_OBJECT} is missing: run `bluezone server init`"
+        ) from None
+    return Services(
+        settings=settings,
+        clock=clock,
+        database=Database(settings.database_url),
+        objects=objects,
+        keys=RoleKeys.open(settings.secrets_folder, trust),
+        limits=Limits(clock),
+        metrics=Metrics(),
+    )
+
+
+def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAPI:
+    """The ASGI application. With a scheduler it does the periodic work while it is up."""
+    check_routes(ROUTERS)
+    endpoints = {
+        route.endpoint: route.path
+        for router in ROUTERS
+        for route in router.routes
+        if hasattr(route, "endpoint") and hasattr(route, "path")
+    }
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        work = asyncio.create_task(scheduler.run()) if scheduler else None
+        yield
+        if work:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+        await services.database.dispose()
+
+    app = FastAPI(
+        title="Bluezone",
+        openapi_url=None,
+        lifespan=lifespan,
+        dependencies=[Depends(authorise)],
+        middleware=[
+            Middleware(Requests, routes=endpoints, metrics=services.metrics, answer=_answer),
+            Middleware(
+                BodyLimits,
+                max_bytes=services.settings.max_body_bytes,
+                seconds=services.settings.body_seconds,
+            ),
+        ],
+        exception_handlers=dict.fromkeys(EXPECTED_ERRORS, _refuse),
+    )
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    refused = as_refused(error)
+    if refused.status_code >= 500:
+        log_failure(request.scope, error)
+    return _answer(request, refused)
+
+
+def _answer(request: Request, refused: Refused) -> Response:
+    """A refusal in the form its reader expects."""
+    if not is_page(request):
+        return refusal_response(refused)
+    if refused.status_code == 401:
+        return RedirectResponse("/staff/sign-in", 303)
+    return refusal_page(request, refused)

@@ -1,0 +1,105 @@
+"""Who may call what: the one place that decides, and nothing is open by omission.
+
+Every endpoint says `@public` or `@allows(...)`; the service does not start with one that
+says neither. Below `/staff` are pages, which take the session cookie and, to change
+anything, a form token. Everything else takes a bearer token and no cookie, so a foreign
+site can never act on it through somebody's browser.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute, APIRouter
+from starlette.routing import BaseRoute, Mount
+
+from bluezone.server import forms
+from bluezone.server.context import services_of
+from bluezone.server.errors import Refused
+from bluezone.server.people import service
+from bluezone.server.people.rules import Staff, StaffRole
+from bluezone.web.catalogue import _
+
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+_allowed: Final[dict[Callable[..., Any], frozenset[StaffRole] | None]] = {}
+
+
+def public(endpoint: _Endpoint) -> _Endpoint:
+    """Anyone may call this endpoint."""
+    _allowed[endpoint] = None
+    return endpoint
+
+
+def allows(*roles: StaffRole) -> Callable[[_Endpoint], _Endpoint]:
+    """Only signed-in staff of these roles may call this endpoint."""
+
+    def mark(endpoint: _Endpoint) -> _Endpoint:
+        _allowed[endpoint] = frozenset(roles)
+        return endpoint
+
+    return mark
+
+
+def roles_of(endpoint: Callable[..., Any]) -> frozenset[StaffRole] | None:
+    """The roles an endpoint is open to, None for everyone. Raises KeyError if it does not say."""
+    return _allowed[endpoint]
+
+
+def check_routes(routers: Iterable[APIRouter]) -> None:
+    """Refuse to start (TypeError) with an endpoint whose access nobody has decided."""
+    for route in (route for router in routers for route in router.routes):
+        endpoint = getattr(route, "endpoint", None)
+        if endpoint not in _allowed:
+            raise TypeError(f"{_where(route)} says neither @public nor @allows(...)")
+        if _allowed[endpoint] is not None and not isinstance(route, APIRoute):
+            # Only an APIRoute runs `authorise`.
+            raise TypeError(f"{_where(route)} is a plain route and must be @public")
+
+
+async def authorise(request: Request) -> None:
+    """The dependency in front of every route. Raises Refused: 401 not signed in, 403 not yours."""
+    roles = _allowed[request.scope["endpoint"]]
+    request.state.staff = None
+    if roles is None:
+        return
+    staff = await _staff(request)
+    if staff is None:
+        raise Refused(401, "not-signed-in", _("Please sign in first."))
+    if staff.role not in roles:
+        raise Refused(403, "not-allowed", _("Your account is not allowed to do this."))
+    if is_page(request) and request.method not in ("GET", "HEAD"):
+        await forms.check(request)
+    request.state.staff = staff
+
+
+def signed_in(request: Request) -> Staff:
+    """The member of staff behind a request to an `@allows` endpoint."""
+    staff: Staff = request.state.staff
+    return staff
+
+
+SignedIn = Annotated[Staff, Depends(signed_in)]
+
+
+def is_page(request: Request) -> bool:
+    """Whether a person at a browser asks; everybody else is a program and expects JSON."""
+    return f"{request.url.path}/".startswith("/staff/")
+
+
+async def _staff(request: Request) -> Staff | None:
+    if is_page(request):
+        token = request.cookies.get(forms.SESSION_COOKIE, "")
+    else:
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+    if not token:
+        return None
+    services = services_of(request)
+    async with services.database.read() as session:
+        return await service.staff_of(session, token, services.now)
+
+
+def _where(route: BaseRoute) -> str:
+    kind = "mount" if isinstance(route, Mount) else "route"
+    return f"{kind} {getattr(route, 'path', route)}"

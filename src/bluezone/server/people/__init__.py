@@ -1,0 +1,1 @@
+"""Staff accounts: who may sign in, as what, for which unit."""
