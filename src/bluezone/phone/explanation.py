@@ -1,0 +1,150 @@
+"""The warning in people's words: Vietnamese day, part of the day, minutes, closeness, what to do.
+
+The exact time is known and not told: with it, many people could name the other one.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from bluezone.protocol.exposure import ExposureWindow
+from bluezone.protocol.intervals import vietnam_day, vietnam_time
+from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
+
+
+class PartOfDay(Enum):
+    """Parts of a Vietnamese day, in their order."""
+
+    NIGHT = "night"
+    MORNING = "morning"
+    NOON = "noon"
+    AFTERNOON = "afternoon"
+    EVENING = "evening"
+
+    @classmethod
+    def of(cls, unix_time: float) -> "PartOfDay":
+        """By the Vietnamese hour."""
+        hour = vietnam_time(unix_time).hour
+        return next(part for end, part in _PARTS_BY_END_HOUR if hour < end)
+
+
+_PARTS_BY_END_HOUR: Final = (
+    (5, PartOfDay.NIGHT),
+    (11, PartOfDay.MORNING),
+    (13, PartOfDay.NOON),
+    (18, PartOfDay.AFTERNOON),
+    (22, PartOfDay.EVENING),
+    (24, PartOfDay.NIGHT),
+)
+_PART_WORDS: Final = {
+    PartOfDay.NIGHT: _("at night"),
+    PartOfDay.MORNING: _("in the morning"),
+    PartOfDay.NOON: _("around noon"),
+    PartOfDay.AFTERNOON: _("in the afternoon"),
+    PartOfDay.EVENING: _("in the evening"),
+}
+
+
+class Closeness(Enum):
+    """How strong the signal was most of the time. It is an estimate, and the words say so."""
+
+    VERY_CLOSE = "very-close"
+    CLOSE = "close"
+    NEARBY = "nearby"
+
+
+_CLOSENESS_WORDS: Final = {
+    Closeness.VERY_CLOSE: _("very close, probably within 2 metres"),
+    Closeness.CLOSE: _("close, probably within a few metres"),
+    Closeness.NEARBY: _("in the vicinity"),
+}
+
+# The Ministry of Health's COVID-19 line since 2020.
+HOTLINE: Final = "1900 9095"
+# The published thresholds of deployed systems (docs/risk.md); for words only, never for risk.
+_VERY_CLOSE_DB: Final = 55.0
+_CLOSE_DB: Final = 63.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureWarning:
+    """One UTC key day on which the owner was in close contact with a confirmed case.
+
+    `day` is the Vietnamese day of most of the minutes, `minutes` the whole time together,
+    `encounters` how many reported keys it came from, `noticed_at` the Unix time of the check.
+    """
+
+    utc_day: int
+    day: dt.date
+    parts: tuple[PartOfDay, ...]
+    minutes: int
+    closeness: Closeness
+    encounters: int
+    noticed_at: int
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What happened, in one paragraph."""
+        when = ", ".join(translate(_PART_WORDS[part], language) for part in self.parts)
+        return translate(
+            _(
+                "On {day} ({when}) this phone was near the phone of a person who has since been"
+                " confirmed with COVID-19, for about {minutes} minutes in all: {closeness}. The"
+                " distance is estimated from the Bluetooth signal and may be wrong, for example"
+                " through a wall."
+            ),
+            language,
+            day=self.day.strftime("%d/%m/%Y"),
+            when=when,
+            minutes=self.minutes,
+            closeness=translate(_CLOSENESS_WORDS[self.closeness], language),
+        )
+
+    def advice(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What to do now."""
+        return translate(
+            _(
+                "What to do: stay at home and away from others, and call your commune health"
+                " station or the Ministry of Health on {hotline}. They decide about a test and"
+                " quarantine. Nobody else has been told; whether you call is your decision."
+            ),
+            language,
+            hotline=HOTLINE,
+        )
+
+
+def explain(utc_day: int, windows: Sequence[ExposureWindow], noticed_at: float) -> ExposureWarning:
+    """The warning for the windows of one key day. ValueError if there is none."""
+    if not windows:
+        raise ValueError(f"day {utc_day} has no exposure window to explain")
+    days: Counter[dt.date] = Counter()
+    parts: set[PartOfDay] = set()
+    closeness: Counter[Closeness] = Counter()
+    for window in windows:
+        for scan in window.scan_instances:
+            closeness[_closeness(scan.typical_attenuation)] += scan.seconds_since_last_scan
+            if scan.time is not None:
+                days[vietnam_day(scan.time)] += scan.seconds_since_last_scan
+                parts.add(PartOfDay.of(scan.time))
+    day = days.most_common(1)[0][0] if days else _calendar_day(utc_day)
+    return ExposureWarning(
+        utc_day=utc_day,
+        day=day,
+        parts=tuple(part for part in PartOfDay if part in parts),
+        minutes=round(sum(window.seconds for window in windows) / 60),
+        closeness=closeness.most_common(1)[0][0],
+        encounters=len({window.encounter for window in windows}),
+        noticed_at=round(noticed_at),
+    )
+
+
+def _closeness(attenuation: float) -> Closeness:
+    if attenuation < _VERY_CLOSE_DB:
+        return Closeness.VERY_CLOSE
+    return Closeness.CLOSE if attenuation < _CLOSE_DB else Closeness.NEARBY
+
+
+def _calendar_day(utc_day: int) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(days=utc_day)

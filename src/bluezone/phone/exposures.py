@@ -1,0 +1,88 @@
+"""What the checks have found: key files seen, exposure windows, and the warnings given."""
+
+from collections.abc import Sequence
+
+from bluezone.phone.explanation import ExposureWarning
+from bluezone.phone.store import Store
+from bluezone.protocol.exposure import ExposureWindow
+from bluezone.protocol.index import IndexedFile
+
+
+class Exposures:
+    """The outcome of every check, kept as long as the diary."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def unread(self, files: Sequence[IndexedFile]) -> list[IndexedFile]:
+        """Files that are neither read nor refused for good, in their order."""
+        settled = {
+            (name, sha256)
+            for name, sha256 in self._store.execute("SELECT name, sha256 FROM key_file WHERE final")
+        }
+        return [file for file in files if (file.name, file.sha256) not in settled]
+
+    def accept(self, file: IndexedFile, day: int, windows: Sequence[ExposureWindow]) -> None:
+        """Settle a file together with what it showed: both or neither is kept."""
+        with self._store.transaction():
+            if not self.unread([file]):  # another process of this phone has just read it
+                return
+            self._settle(file, day, None, final=True)
+            for window in windows:
+                self._store.execute(
+                    "INSERT INTO exposure_window (day, sealed) VALUES (?, ?)",
+                    (window.day, self._store.seal(window, f"window:{window.day}")),
+                )
+
+    def refuse(self, file: IndexedFile, day: int, fault: str, *, final: bool) -> None:
+        """Remember why a file was refused.
+
+        `final`: its content is what the signed index promises, so it never gets better.
+        Otherwise it was lost or changed on its way, and the next check asks again.
+        """
+        self._settle(file, day, fault, final=final)
+
+    def refused(self) -> dict[str, str]:
+        """The refused files and their faults."""
+        rows = self._store.execute("SELECT name, fault FROM key_file WHERE fault IS NOT NULL")
+        return {name: fault for name, fault in rows}
+
+    def windows(self) -> list[ExposureWindow]:
+        """All exposure windows of the traced period."""
+        return [
+            self._store.open(sealed, f"window:{day}", ExposureWindow)
+            for day, sealed in self._store.execute(
+                "SELECT day, sealed FROM exposure_window ORDER BY id"
+            )
+        ]
+
+    def warnings(self) -> list[ExposureWarning]:
+        """The warnings given, oldest day first."""
+        return [
+            self._store.open(sealed, f"warning:{day}", ExposureWarning)
+            for day, sealed in self._store.execute("SELECT day, sealed FROM warning ORDER BY day")
+        ]
+
+    def warn(self, warning: ExposureWarning) -> None:
+        """Keep a warning; a later one of the same day replaces it."""
+        day = warning.utc_day
+        self._store.execute(
+            "INSERT OR REPLACE INTO warning (day, sealed) VALUES (?, ?)",
+            (day, self._store.seal(warning, f"warning:{day}")),
+        )
+
+    def forget_before(self, day: int) -> int:
+        """Delete what earlier days showed, and files that left the index long ago."""
+        gone = 0
+        for table in ("exposure_window", "warning", "key_file"):
+            where = f"FROM {table} WHERE day < ?"
+            gone += self._store.execute(f"SELECT count(*) {where}", (day,))[0][0]
+            self._store.execute(f"DELETE {where}", (day,))
+        return gone
+
+    def _settle(self, file: IndexedFile, day: int, fault: str | None, *, final: bool) -> None:
+        self._store.execute(
+            "INSERT OR REPLACE INTO key_file (name, sha256, fault, final, day)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (file.name, file.sha256, fault, final, day),
+        )

@@ -1,0 +1,89 @@
+"""The folder of one phone: its diary, its key, and the lock that keeps a second phone out."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bluezone.phone.sealing import (
+    DiaryKey,
+    Entropy,
+    Sealer,
+    diary_key,
+    forget_key,
+    system_keyring,
+)
+from bluezone.phone.store import Store, StoreError, StoreFault, set_aside
+from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
+
+# Files that `forget` deletes, with whatever was set aside: a phone's folder may lie inside
+# somebody's own, so nothing else is touched.
+_OURS: Final = ("diary.sqlite*", "diary.key*", "phone.json")
+
+
+class PhoneRunningError(Exception):
+    """Another process is this phone at the moment."""
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What to tell the owner."""
+        return translate(
+            _("This phone is running in another window. Stop it there first."), language
+        )
+
+
+class Home:
+    """A folder that only its owner can enter. Made if it is not there; OSError if it cannot be."""
+
+    def __init__(self, path: Path, *, use_keyring: bool = True) -> None:
+        self.path = path
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._ring = system_keyring() if use_keyring else None
+
+    @property
+    def diary(self) -> Path:
+        """The SQLite file."""
+        return self.path / "diary.sqlite"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only running phone here. Raises PhoneRunningError."""
+        with (self.path / "phone.lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PhoneRunningError("another process holds this phone's lock") from error
+            yield
+
+    def open_store(self, entropy: Entropy) -> tuple[Store, DiaryKey, Path | None]:
+        """The store, its key, and where a damaged diary was put aside, if one was.
+
+        Raises StoreError (unless it is damage), KeyUnavailableError, PhoneRunningError, OSError.
+        """
+        key = diary_key(self.path, self._ring, entropy)
+        try:
+            return Store(self.diary, Sealer(key.key, entropy)), key, None
+        except StoreError as error:
+            if error.fault is not StoreFault.DAMAGED:
+                raise
+        with self.lock():  # never from under a phone that is running
+            return self.begin_anew(entropy)
+
+    def begin_anew(self, entropy: Entropy) -> tuple[Store, DiaryKey, Path | None]:
+        """As `open_store`, with the diary of now put aside. The caller holds the lock."""
+        aside = set_aside(self.diary)
+        key = diary_key(self.path, self._ring, entropy)
+        return Store(self.diary, Sealer(key.key, entropy)), key, aside
+
+    def forget(self) -> int:
+        """Delete diary, keys and settings for good; return how many files went.
+
+        Raises PhoneRunningError.
+        """
+        with self.lock():
+            forget_key(self.path, self._ring)
+            ours = [path for pattern in _OURS for path in self.path.glob(pattern)]
+            for path in ours:
+                path.unlink(missing_ok=True)
+        (self.path / "phone.lock").unlink(missing_ok=True)
+        return len(ours)

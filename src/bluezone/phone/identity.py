@@ -1,0 +1,135 @@
+"""Who this phone is on the air: a fresh random key each UTC day, kept for fourteen days."""
+
+import os
+from typing import Final
+
+import msgspec
+
+from bluezone.phone.sealing import Entropy
+from bluezone.phone.store import Store
+from bluezone.protocol.beacon import Beacon, encode_metadata
+from bluezone.protocol.deployment import (
+    RETENTION_DAYS,
+    ROLLING_PERIOD,
+    UPLOAD_KEY_SLOTS,
+)
+from bluezone.protocol.intervals import day_start_interval, interval_number
+from bluezone.protocol.keys import (
+    KEY_BYTES,
+    TemporaryExposureKey,
+    associated_encrypted_metadata_key,
+    crypt_metadata,
+    rolling_proximity_identifiers,
+)
+
+_PUT: Final = "INSERT OR REPLACE INTO tek (rolling_start, sealed) VALUES (?, ?)"
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    key: bytes
+    rolling_period: int
+    reported: bool = False
+
+
+class Identity:
+    """The temporary exposure keys of this phone.
+
+    Nothing is cached: a report made in another process takes effect at the next beacon.
+    """
+
+    def __init__(self, store: Store, entropy: Entropy = os.urandom) -> None:
+        self._store = store
+        self._entropy = entropy
+
+    def current(self, now: float) -> TemporaryExposureKey:
+        """The key for the interval of `now`, made if there is none. Raises StoreError."""
+        interval = interval_number(now)
+        tek, start = self._find(interval)
+        if tek is not None:
+            return tek
+        with self._store.transaction():  # another process may be making the day's key as well
+            tek, start = self._find(interval)
+            return tek or self._make(start, day_start_interval(interval) + ROLLING_PERIOD - start)
+
+    def _find(self, interval: int) -> tuple[TemporaryExposureKey | None, int]:
+        """The key of `interval`, or where in its day a new one has to start."""
+        start = day = day_start_interval(interval)
+        for tek, _ in self._between(day, day + ROLLING_PERIOD - 1):
+            if tek.rolling_start <= interval < tek.rolling_end:
+                return tek, tek.rolling_start
+            if tek.rolling_start <= interval:
+                start = tek.rolling_end
+        return None, start
+
+    def beacon(self, now: float, tx_power: int) -> Beacon:
+        """What to broadcast at `now` with a power of `tx_power` dBm. Raises StoreError."""
+        key = self.current(now).key
+        rpi = rolling_proximity_identifiers(TemporaryExposureKey(key, interval_number(now), 1))
+        aem_key = associated_encrypted_metadata_key(key)
+        return Beacon(rpi, crypt_metadata(aem_key, rpi, encode_metadata(tx_power)))
+
+    def keys(self, now: float) -> list[TemporaryExposureKey]:
+        """All keys of the traced period, oldest first."""
+        return [tek for tek, _ in self._between(_oldest_start(now), interval_number(now))]
+
+    def reportable(self, now: float) -> list[TemporaryExposureKey]:
+        """The keys a report publishes, oldest first, the newest if there are too many.
+
+        Keys of an earlier report are among them: the service keeps what it has, and takes the
+        rest of a day only together with its beginning.
+        """
+        chosen = self.keys(now)[-UPLOAD_KEY_SLOTS:]
+        while chosen and chosen[0].rolling_start % ROLLING_PERIOD:
+            del chosen[0]
+        return chosen
+
+    def truncate(self, now: float) -> None:
+        """End the current key with this interval, so that it can be published today."""
+        tek = self.current(now)
+        self._put(tek.rolling_start, tek.key, interval_number(now) + 1 - tek.rolling_start)
+
+    def restore(self, now: float) -> None:
+        """Undo `truncate` after a refused report, if no later key has been on the air."""
+        day = day_start_interval(interval_number(now))
+        today = self._between(day, day + ROLLING_PERIOD - 1)
+        if today and not today[-1][1]:
+            last = today[-1][0]
+            self._put(last.rolling_start, last.key, day + ROLLING_PERIOD - last.rolling_start)
+
+    def mark_reported(self, teks: list[TemporaryExposureKey]) -> None:
+        """Remember that these keys are public as they are: none may grow any more."""
+        for tek in teks:
+            self._put(tek.rolling_start, tek.key, tek.rolling_period, reported=True)
+
+    def forget_before(self, day: int) -> int:
+        """Delete the keys of all UTC days before `day`; return how many."""
+        first = day * ROLLING_PERIOD
+        gone = self._store.execute("SELECT count(*) FROM tek WHERE rolling_start < ?", (first,))
+        self._store.execute("DELETE FROM tek WHERE rolling_start < ?", (first,))
+        return int(gone[0][0])
+
+    def _make(self, start: int, period: int) -> TemporaryExposureKey:
+        key = self._entropy(KEY_BYTES)
+        self._put(start, key, period)
+        return TemporaryExposureKey(key, start, period)
+
+    def _put(self, start: int, key: bytes, period: int, *, reported: bool = False) -> None:
+        sealed = self._store.seal(_Kept(key, period, reported), f"tek:{start}")
+        self._store.execute(_PUT, (start, sealed))
+
+    def _between(self, first: int, last: int) -> list[tuple[TemporaryExposureKey, bool]]:
+        rows = self._store.execute(
+            "SELECT rolling_start, sealed FROM tek WHERE rolling_start BETWEEN ? AND ?"
+            " ORDER BY rolling_start",
+            (first, last),
+        )
+        result: list[tuple[TemporaryExposureKey, bool]] = []
+        for start, sealed in rows:
+            kept = self._store.open(sealed, f"tek:{start}", _Kept)
+            tek = TemporaryExposureKey(kept.key, start, kept.rolling_period)
+            result.append((tek, kept.reported))
+        return result
+
+
+def _oldest_start(now: float) -> int:
+    return day_start_interval(interval_number(now)) - RETENTION_DAYS * ROLLING_PERIOD

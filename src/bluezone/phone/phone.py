@@ -1,0 +1,314 @@
+"""The phone: one object for the tracer, the exposure check, reports and decoys of one person."""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from bluezone.clock import Clock
+from bluezone.phone.chaff import Chaff
+from bluezone.phone.diary import Diary, day_number
+from bluezone.phone.explanation import ExposureWarning
+from bluezone.phone.exposure_check import Check, ExposureCheck
+from bluezone.phone.home import Home
+from bluezone.phone.identity import Identity
+from bluezone.phone.notices import Notice
+from bluezone.phone.report import Receipt, Reporter, ReportError, ReportFault
+from bluezone.phone.sealing import DiaryKey, Entropy, KeyPlace
+from bluezone.phone.service import Service, ServiceError
+from bluezone.phone.store import Store, StoreError, StoreFault
+from bluezone.phone.tracer import Scan, Tracer
+from bluezone.protocol.deployment import RETENTION_DAYS
+from bluezone.protocol.risk import Judge
+from bluezone.protocol.trust import Pins, Trust
+from bluezone.radio.interface import Radio, RadioError
+
+# A first check within half a minute; phones that start together do not ask together.
+_FIRST_CHECK_SECONDS: Final = 30.0
+# Whatever an index says or a clock does, a phone looks at least this often.
+_LONGEST_WAIT_SECONDS: Final = 6 * 3600.0
+_STORE_RETRY_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A phone at a glance; times are Unix seconds, None or 0.0 where nothing has happened."""
+
+    notices: tuple[Notice, ...]
+    key_place: KeyPlace
+    scans: int
+    last_scan: Scan | None
+    checked_at: float
+    next_check_at: float
+    warnings: int
+    low_risk_days: int
+    reported_at: float | None
+    set_aside: Path | None
+
+
+class Phone:
+    """One person's phone. `open` it, `run` it, `close` it."""
+
+    def __init__(
+        self,
+        home: Home,
+        radio: Radio,
+        service: Service,
+        pins: Pins,
+        clock: Clock,
+        *,
+        rng: random.Random,
+        entropy: Entropy,
+        judge: Judge | None,
+        on_scan: Callable[[int], None] | None,
+        on_check: Callable[[Check], None] | None,
+        on_warning: Callable[[ExposureWarning], None] | None,
+        scan_every: float | None,
+    ) -> None:
+        self._home = home
+        self._radio = radio
+        self._service = service
+        self._pins = pins
+        self._clock = clock
+        self._rng = rng
+        self._entropy = entropy
+        self._judge = judge
+        self._on_scan = on_scan
+        self._on_check = on_check
+        self._on_warning = on_warning
+        self._scan_every = scan_every
+        self._set_aside: Path | None = None
+        self._chaff = Chaff(service, clock, rng, entropy)
+        self._use(*home.open_store(entropy))
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        radio: Radio,
+        service: Service,
+        pins: Pins,
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
+        entropy: Entropy = os.urandom,
+        use_keyring: bool = True,
+        judge: Judge | None = None,
+        on_scan: Callable[[int], None] | None = None,
+        on_check: Callable[[Check], None] | None = None,
+        on_warning: Callable[[ExposureWarning], None] | None = None,
+        scan_every: float | None = None,
+    ) -> Self:
+        """Open the phone that lives in `home`, or make it.
+
+        `rng` moves moments, `entropy` makes keys and nonces; `scan_every` (seconds) fixes the
+        period of scans for demonstrations. A damaged diary is put aside and said in `status`.
+        Raises StoreError, KeyUnavailableError, PhoneRunningError, OSError.
+        """
+        return cls(
+            Home(home, use_keyring=use_keyring),
+            radio,
+            service,
+            pins,
+            clock,
+            rng=rng or random.Random(),
+            entropy=entropy,
+            judge=judge,
+            on_scan=on_scan,
+            on_check=on_check,
+            on_warning=on_warning,
+            scan_every=scan_every,
+        )
+
+    def _use(self, store: Store, key: DiaryKey, aside: Path | None) -> None:
+        self._store = store
+        self._key_place = key.place
+        self._set_aside = aside or self._set_aside
+        self._diary = Diary(store)
+        self._identity = Identity(store, self._entropy)
+        self._reporter = Reporter(
+            store, self._identity, self._service, self._clock, self._rng, self._entropy
+        )
+        self._checker = ExposureCheck(
+            store,
+            self._diary,
+            self._identity,
+            self._service,
+            self._pins,
+            self._clock,
+            self._rng,
+            judge=self._judge,
+            on_warning=self._on_warning,
+        )
+        self._tracer = Tracer(
+            self._radio,
+            self._identity,
+            self._diary,
+            self._clock,
+            self._rng,
+            server_time=lambda: self._checker.state.server_time,
+            on_scan=self._on_scan,
+            scan_every=self._scan_every,
+        )
+        self._warnings = self._checker.exposures.warnings()
+        self._reported_at = self._reporter.reported_at()
+        self._retained_day: int | None = None
+
+    # --- running ------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Trace, check and send decoys until cancelled. Raises PhoneRunningError.
+
+        A diary that turns out damaged on the way is put aside, and the phone goes on.
+        """
+        with self._home.lock():
+            try:
+                while await self._run_until_damaged():
+                    self._begin_anew()
+            finally:
+                with suppress(RadioError):  # unplugged: it is silent already
+                    await self._radio.stop()
+
+    async def _run_until_damaged(self) -> bool:
+        damaged = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tracer.run())
+                group.create_task(self._check_loop())
+                group.create_task(self._chaff_loop())
+        except* StoreError as errors:
+            if errors.split(_is_damage)[1] is not None:
+                raise
+            damaged = True
+        return damaged
+
+    def _begin_anew(self) -> None:
+        self._store.close()
+        self._use(*self._home.begin_anew(self._entropy))
+
+    async def _check_loop(self) -> None:
+        state = self._checker.state
+        wait = (
+            state.next_at - self._clock.now()
+            if state.checked_at
+            else self._rng.uniform(0, _FIRST_CHECK_SECONDS)
+        )
+        while True:
+            await self._clock.sleep(min(wait, _LONGEST_WAIT_SECONDS))
+            try:
+                wait = await self._check_once()
+            except StoreError as error:
+                if error.fault is StoreFault.DAMAGED:
+                    raise
+                self._tracer.notices.add(Notice.DISK_FULL)
+                wait = _STORE_RETRY_SECONDS
+            else:
+                self._tracer.notices.discard(Notice.DISK_FULL)
+
+    async def _check_once(self) -> float:
+        check = await self.check()
+        trust = self._checker.trust
+        if trust is not None:
+            try:
+                if await self._reporter.resume(trust) is not None:
+                    self._reported_at = self._reporter.reported_at()
+            except (ServiceError, ReportError):
+                pass  # kept, or dropped for good: `status` shows whether it went out
+        return check.next_at - self._clock.now()
+
+    async def _chaff_loop(self) -> None:
+        while True:
+            await self._clock.sleep(self._chaff.next_wait())
+            trust = self._checker.trust
+            if trust is not None:  # a report needs it too, and must not be told from a decoy
+                await self._chaff.send(trust)
+
+    # --- what the owner asks for --------------------------------------------------------
+    async def check(self) -> Check:
+        """Look for exposures now. Faults of the service are in the result; raises StoreError."""
+        self.retain()
+        check = await self._checker.run()
+        self._warnings = self._checker.exposures.warnings()
+        if self._on_check is not None:
+            self._on_check(check)
+        return check
+
+    async def report(self, code: str, consent: bool) -> Receipt:
+        """Publish this phone's keys under a one-time code, if its owner agreed to CONSENT.
+
+        Raises ReportError, ServiceError, StoreError, each with a `text` for the owner. After a
+        failure of the network the same call goes on where it stopped.
+        """
+        if not consent:
+            raise ReportError(ReportFault.NO_CONSENT)
+        trust = await self._trust()
+        try:
+            receipt = await self._reporter.report(code, trust)
+        except ServiceError as error:
+            if error.reason == "permission-key-unknown":
+                self._checker.doubt_documents()
+            raise
+        self._reported_at = receipt.sent_at
+        return receipt
+
+    async def _trust(self) -> Trust:
+        if self._checker.trust is None:
+            await self.check()
+        if self._checker.trust is None:
+            raise ReportError(ReportFault.NO_TRUST)
+        return self._checker.trust
+
+    def warnings(self) -> list[ExposureWarning]:
+        """Days of close contact with a confirmed case, oldest first."""
+        return list(self._warnings)
+
+    def status(self) -> Status:
+        """How the phone is, from memory: cheap enough to ask at every step."""
+        state = self._checker.state
+        notices = set(self._tracer.notices)
+        if self._set_aside is not None:
+            notices.add(Notice.DIARY_SET_ASIDE)
+        if self._diary.damaged_pages:
+            notices.add(Notice.DIARY_PAGE_DAMAGED)
+        return Status(
+            notices=tuple(notice for notice in Notice if notice in notices),
+            key_place=self._key_place,
+            scans=self._tracer.scans,
+            last_scan=self._tracer.last_scan,
+            checked_at=state.checked_at,
+            next_check_at=state.next_at,
+            warnings=len(self._warnings),
+            low_risk_days=self._checker.low_risk_days,
+            reported_at=self._reported_at,
+            set_aside=self._set_aside,
+        )
+
+    def diary_days(self) -> list[int]:
+        """UTC day numbers of which the diary holds something, oldest first."""
+        return self._diary.days()
+
+    def refused_files(self) -> dict[str, str]:
+        """Key files that were refused, and why."""
+        return self._checker.exposures.refused()
+
+    def retain(self) -> int:
+        """Delete what is older than fourteen days; return how many entries went."""
+        today = day_number(self._clock.now())
+        if today == self._retained_day:
+            return 0
+        first = today - RETENTION_DAYS
+        parts = (self._diary, self._identity, self._checker.exposures)
+        gone = sum(part.forget_before(first) for part in parts)
+        self._retained_day = today
+        return gone
+
+    async def close(self) -> None:
+        """Close the diary. Radio and service belong to whoever made them."""
+        self._store.close()
+
+
+def _is_damage(error: BaseException) -> bool:
+    return isinstance(error, StoreError) and error.fault is StoreFault.DAMAGED

@@ -1,0 +1,167 @@
+"""The phone's SQLite file: sealed values, one writer at a time, and faults said by name."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from bluezone.phone.sealing import Sealer, UnsealError
+
+T = TypeVar("T")
+
+_VERSION: Final = 1
+# `day` is the UTC day number (days since 1970-01-01), left readable so that retention works
+# without unsealing; everything that says where a person was or whom they met is sealed.
+_SCHEMA: Final = """
+CREATE TABLE scan (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL);
+CREATE INDEX scan_by_day ON scan (day);
+CREATE TABLE tek (rolling_start INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
+CREATE TABLE key_file (
+    name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, fault TEXT, final INTEGER NOT NULL,
+    day INTEGER NOT NULL
+);
+CREATE TABLE exposure_window (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL);
+CREATE TABLE warning (day INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
+CREATE TABLE state (name TEXT PRIMARY KEY, sealed BLOB NOT NULL);
+"""
+_BUSY_SECONDS: Final = 5.0
+_KEY_CHECK: Final = "key-check"
+
+
+class StoreFault(Enum):
+    """What is wrong with the file: what the phone does next depends on it."""
+
+    FULL = "full"  # no room, or the disk refuses to write
+    DAMAGED = "damaged"  # not a diary, broken pages, or sealed with another key
+    BUSY = "busy"  # another process has held it for longer than we wait
+    NEWER = "newer"  # written by a later version of the app
+
+
+class StoreError(Exception):
+    """The phone's file cannot be used; `fault` says why."""
+
+    def __init__(self, fault: StoreFault, detail: str) -> None:
+        super().__init__(f"the diary file is unusable ({fault.value}): {detail}")
+        self.fault = fault
+
+
+# Primary result codes, https://sqlite.org/rescode.html
+_FAULTS: Final = {
+    sqlite3.SQLITE_BUSY: StoreFault.BUSY,
+    sqlite3.SQLITE_LOCKED: StoreFault.BUSY,
+    sqlite3.SQLITE_CORRUPT: StoreFault.DAMAGED,
+    sqlite3.SQLITE_NOTADB: StoreFault.DAMAGED,
+}
+
+
+def _said(error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
+    # Whatever else stops a write (no room, no right, a dying disk) is for the person to mend.
+    return StoreError(_FAULTS.get(code, StoreFault.FULL), str(error))
+
+
+class Store:
+    """One connection. A committed statement survives the end of the process at any moment."""
+
+    def __init__(self, path: Path, sealer: Sealer) -> None:
+        """Open or make the file. Raises StoreError."""
+        self.sealer = sealer
+        self._depth = 0
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
+        except sqlite3.Error as error:
+            raise _said(error) from error
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        self.execute("PRAGMA journal_mode = WAL")
+        self.execute("PRAGMA synchronous = NORMAL")
+        self.execute("PRAGMA secure_delete = ON")  # what retention deletes is overwritten
+        with self.transaction():
+            version = self.execute("PRAGMA user_version")[0][0]
+            if version > _VERSION:
+                raise StoreError(StoreFault.NEWER, f"version {version}; update this app")
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    self.execute(statement)
+                self.execute(f"PRAGMA user_version = {_VERSION}")
+                self.save(_KEY_CHECK, True)
+        if self.execute("PRAGMA quick_check(1)") != [("ok",)]:
+            raise StoreError(StoreFault.DAMAGED, "its pages do not fit together")
+        if self.load(_KEY_CHECK, bool) is not True:
+            raise StoreError(StoreFault.DAMAGED, "it has lost its key check")
+
+    def execute(self, sql: str, arguments: tuple[object, ...] = ()) -> list[Any]:
+        """Run one statement and return its rows. Raises StoreError."""
+        try:
+            return self._connection.execute(sql, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise _said(error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. May be nested; the outermost one commits. Raises StoreError."""
+        if self._depth == 0:
+            self.execute("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+            if self._depth == 1:
+                self.execute("COMMIT")
+        except BaseException:
+            if self._depth == 1:
+                with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    self._connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._depth -= 1
+
+    def load(self, name: str, kind: type[T]) -> T | None:
+        """The sealed value kept under `name`, or None. Raises StoreError."""
+        rows = self.execute("SELECT sealed FROM state WHERE name = ?", (name,))
+        return self.open(rows[0][0], f"state:{name}", kind) if rows else None
+
+    def save(self, name: str, value: object) -> None:
+        """Keep `value` (anything msgspec can encode) sealed under `name`. Raises StoreError."""
+        self.execute(
+            "INSERT OR REPLACE INTO state (name, sealed) VALUES (?, ?)",
+            (name, self.seal(value, f"state:{name}")),
+        )
+
+    def drop(self, name: str) -> None:
+        """Forget the value kept under `name`. Raises StoreError."""
+        self.execute("DELETE FROM state WHERE name = ?", (name,))
+
+    def seal(self, value: object, place: str) -> bytes:
+        """`value` as sealed MessagePack."""
+        return self.sealer.seal(msgspec.msgpack.encode(value), place.encode())
+
+    def open(self, sealed: bytes, place: str, kind: type[T]) -> T:
+        """A value sealed by `seal`. Raises StoreError (DAMAGED)."""
+        try:
+            return msgspec.msgpack.decode(self.sealer.unseal(sealed, place.encode()), type=kind)
+        except (UnsealError, msgspec.DecodeError) as error:
+            raise StoreError(StoreFault.DAMAGED, str(error)) from error
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file (with its write-ahead log) to `.damaged-N`; return the new path."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):  # the file last: until it moves, this can be repeated
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
