@@ -1,0 +1,122 @@
+"""The store keeps its promises on SQLite and on PostgreSQL alike."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from bluezone.server.jobs import JobRun
+from bluezone.storage.database import Database, StorageUnavailable, upsert
+
+
+async def _count(database: Database) -> int:
+    async with database.read() as session:
+        return await session.scalar(select(func.count()).select_from(JobRun)) or 0
+
+
+async def test_a_transaction_commits_on_leaving(database: Database) -> None:
+    async with database.transaction() as session:
+        session.add(JobRun(name="export", finished_at=2**40))
+    async with database.read() as session:
+        assert await session.scalar(select(JobRun.finished_at)) == 2**40
+
+
+async def test_an_exception_rolls_everything_back(database: Database) -> None:
+    async def fail() -> None:
+        async with database.transaction() as session:
+            session.add(JobRun(name="export", finished_at=1))
+            await session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await _count(database) == 0
+
+
+async def test_a_read_cannot_write(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite's BEGIN does not know read-only")
+    insert = text("INSERT INTO job_runs (name, finished_at) VALUES ('export', 1)")
+    with pytest.raises(DBAPIError, match="read-only"):
+        async with database.read() as session:
+            await session.execute(insert)
+
+
+async def test_a_read_sees_one_snapshot(database: Database) -> None:
+    async with database.read() as session:
+        before = await session.scalar(select(func.count()).select_from(JobRun))
+        async with database.transaction() as writer:
+            writer.add(JobRun(name="export", finished_at=1))
+        after = await session.scalar(select(func.count()).select_from(JobRun))
+    assert (before, after) == (0, 0)
+    assert await _count(database) == 1
+
+
+async def test_writers_at_the_same_time_all_get_their_turn(database: Database) -> None:
+    async def add(number: int) -> None:
+        async with database.transaction() as session:
+            session.add(JobRun(name=f"job {number}", finished_at=number))
+
+    await asyncio.gather(*(add(number) for number in range(40)))
+    assert await _count(database) == 40
+
+
+async def test_two_processes_increment_without_losing_one(
+    database: Database, database_url: str
+) -> None:
+    other = Database(database_url)
+
+    async def increment(one: Database) -> None:
+        async with one.transaction() as session:
+            statement = upsert(session, JobRun).values(name="n", finished_at=1)
+            await session.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[JobRun.name], set_={"finished_at": JobRun.finished_at + 1}
+                )
+            )
+
+    await asyncio.gather(*(increment(one) for one in (database, other) for _ in range(20)))
+    async with database.read() as session:
+        assert await session.scalar(select(JobRun.finished_at)) == 40
+    await other.dispose()
+
+
+async def test_a_foreign_key_is_checked(database: Database) -> None:
+    with pytest.raises(DBAPIError):
+        async with database.transaction() as session:
+            await session.execute(
+                text(
+                    "INSERT INTO staff_sessions (token_hash, account_id, expires_at)"
+                    " VALUES ('x', 77, 1)"
+                )
+            )
+
+
+async def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    for url in (
+        f"postgresql://postgres@/nobody?host={tmp_path}",
+        f"sqlite:///{tmp_path}/no/such/folder.db",
+    ):
+        database = Database(url)
+        with pytest.raises(StorageUnavailable):
+            async with database.read() as session:
+                await session.execute(text("SELECT 1"))
+        await database.dispose()
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/name", "sqlite://", "sqlite:///"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"SQLite URL needs a file|looks like"):
+        Database(url)
+
+
+async def test_an_error_names_no_value(database: Database) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        async with database.transaction() as session:
+            await session.execute(
+                text("INSERT INTO job_runs (name, finished_at) VALUES (:name, NULL)"),
+                {"name": "very-secret-value"},
+            )
+    assert "very-secret-value" not in str(caught.value).split("DETAIL")[0]
