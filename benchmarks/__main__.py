@@ -47,6 +47,8 @@ def main(name: str, as_json: bool) -> None:
 
 
 def _cell(value: object) -> str:
+    if value is None:  # the column says nothing about this row
+        return ""
     return f"{value:,.2f}" if isinstance(value, float) else str(value)
 
 

@@ -44,6 +44,7 @@ def find_matches(keys: KeyTable, records: ScanRecords) -> Matches:
     found = find_candidates(
         keys.key[rows], keys.rolling_start[rows], keys.rolling_period[rows], Prefilter.of(head)
     )
+    found = found[np.argsort(_halves(found["rpi"])[0])]  # neighbours share a cache line
     candidate_head, candidate_tail = _halves(found["rpi"])
     first = np.searchsorted(head, candidate_head, "left")
     count = np.searchsorted(head, candidate_head, "right") - first
@@ -51,11 +52,11 @@ def find_matches(keys: KeyTable, records: ScanRecords) -> Matches:
     candidate = np.repeat(np.arange(len(found)), count)
     record = np.arange(len(candidate)) + np.repeat(first - np.cumsum(count) + count, count)
 
-    early = seconds[record] - found["interval"][candidate].astype(np.int64) * INTERVAL_SECONDS
+    into = seconds[record] - found["interval"][candidate].astype(np.int64) * INTERVAL_SECONDS
     match = (
         (tail[record] == candidate_tail[candidate])
-        & (early >= -REPLAY_TOLERANCE_SECONDS)
-        & (early < INTERVAL_SECONDS + REPLAY_TOLERANCE_SECONDS)
+        & (into >= -REPLAY_TOLERANCE_SECONDS)
+        & (into < INTERVAL_SECONDS + REPLAY_TOLERANCE_SECONDS)
     )
     key_row = rows[found["key_row"][candidate[match]]]
     record_row = trusted[record[match]]
@@ -68,11 +69,14 @@ def _rows_near(keys: KeyTable, times: NDArray[np.int64]) -> NDArray[np.intp]:
 
     The others cannot match, so they are not worth deriving.
     """
-    start = keys.rolling_start.astype(np.int64) * INTERVAL_SECONDS
-    end = start + keys.rolling_period.astype(np.int64) * INTERVAL_SECONDS
-    first = np.searchsorted(times, start - REPLAY_TOLERANCE_SECONDS, "left")
-    last = np.searchsorted(times, end + REPLAY_TOLERANCE_SECONDS, "left")
-    return np.flatnonzero((last > first) & (keys.rolling_period > 0))
+    # An export holds many keys but few different validities.
+    validity = keys.rolling_start.astype(np.int64) << 16 | keys.rolling_period
+    distinct, which = np.unique(validity, return_inverse=True)
+    start = (distinct >> 16) * INTERVAL_SECONDS
+    end = start + (distinct & 0xFFFF) * INTERVAL_SECONDS
+    first = np.searchsorted(times, start - REPLAY_TOLERANCE_SECONDS)
+    last = np.searchsorted(times, end + REPLAY_TOLERANCE_SECONDS)
+    return np.flatnonzero((last > first)[which])
 
 
 def _halves(identifiers: NDArray[np.void]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
