@@ -45,7 +45,7 @@ __all__ = [
     "seal_configuration",
 ]
 
-FORMAT: Final = (1, 0)  # another major is another document; a later minor only adds keys
+FORMAT: Final = (1, 0)  # another major is another document; a later minor only adds top-level keys
 _MAX_VERSION: Final = 2**53 - 1
 _WRAPPERS: Final = (
     "defaultRiskCalculationConfiguration",  # Corona-Warn-App's file of test cases
