@@ -1,7 +1,6 @@
 """`bluezone radio`: one virtual radio that several phone processes on this machine share."""
 
 import asyncio
-import contextlib
 
 import click
 
@@ -58,13 +57,14 @@ async def _run(clock: Clock, host: str, port: int, spacing: float, seed: int, ev
     radio = SharedRadio(link, spacing, click.echo)
     port = await radio.listen(host, port)
     click.echo(f"radio on tcp-client:{host}:{port}")
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         while True:
             link.air.statistics = AirStatistics()
             await clock.sleep(every)
             if radio.phones:
                 click.echo(_figures(radio.phones, link.air.statistics, every))
-    await radio.close()
+    finally:
+        await radio.close()
 
 
 def _figures(phones: int, statistics: AirStatistics, seconds: float) -> str:

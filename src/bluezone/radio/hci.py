@@ -286,7 +286,7 @@ async def _open(spec: str) -> Transport:
             ) from fault
         if isinstance(fault, ConnectionError):
             raise RadioError(f"no radio answers at {spec}: start `bluezone radio` first") from fault
-        reason = str(fault) or type(fault).__name__
+        reason = str(fault) or "its address is incomplete"
         raise RadioError(
             f"cannot open the Bluetooth controller {spec}: {reason}. Known forms: usb:0, "
             "hci-socket:0, serial:/dev/ttyACM0, tcp-client:127.0.0.1:9100"

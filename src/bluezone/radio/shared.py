@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bumble.core import InvalidPacketError
 from bumble.transport.common import StreamPacketSink, StreamPacketSource
@@ -22,20 +22,17 @@ class _Connection(StreamPacketSource):
     def __init__(self, radio: "SharedRadio") -> None:
         super().__init__()
         self._radio = radio
-        self._transport: asyncio.Transport | None = None
-        self._controller: AirController | None = None
         self._seat = 0
         self._why_left = "hung up"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._seat, position = self._radio.take_seat()
         self._controller = AirController(
             self._radio.link,
             position,
             host_source=self,
-            host_sink=StreamPacketSink(transport),
+            host_sink=StreamPacketSink(self._transport),
         )
         self._controller.congested = self._is_congested
         self._radio.report(f"phone {self._seat + 1} joined at {position[0]:g} m")
@@ -45,18 +42,15 @@ class _Connection(StreamPacketSource):
             self.parser.feed_data(data)
         except InvalidPacketError:
             self._why_left = "did not speak HCI and was cut off"
-            assert self._transport is not None
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._controller is not None:
-            self._controller.leave()
-            self._radio.link.advertising_changed()
+        self._controller.leave()
+        self._radio.link.advertising_changed()
         self._radio.free_seat(self._seat)
         self._radio.report(f"phone {self._seat + 1} {self._why_left}")
 
     def _is_congested(self) -> bool:
-        assert self._transport is not None
         return self._transport.get_write_buffer_size() > _MAX_UNREAD_BYTES
 
 

@@ -1,0 +1,113 @@
+"""`bluezone radio`: two phone processes hear each other through a third process."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+
+from bluezone.commands.radio import command
+
+# A whole phone's radio in a process of its own: says what it heard of whom.
+_PHONE = """
+import asyncio, sys
+from bluezone.clock import WallClock
+from bluezone.radio.hci import HciRadio
+
+async def main(spec, payload):
+    radio = await HciRadio.open(spec, WallClock())
+    await radio.advertise(payload)
+    print("on", flush=True)
+    sys.stdin.readline()
+    for sighting in await radio.scan(3.0):
+        print(sighting.payload.hex(), len(sighting.rssi), min(sighting.rssi), max(sighting.rssi))
+    await radio.close()
+
+asyncio.run(main(sys.argv[1], bytes.fromhex(sys.argv[2])))
+"""
+
+
+@pytest.fixture
+def radio() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bluezone.cli", "radio", "--listen", "127.0.0.1:0", "--every", "1"]
+        if False
+        else [
+            sys.executable,
+            "-c",
+            "from bluezone.cli import main; main()",
+            "radio",
+            "--listen=127.0.0.1:0",
+            "--every=1",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={"PYTHONUNBUFFERED": "1"},
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def _phone(spec: str, payload: bytes) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _PHONE, spec, payload.hex()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_phone_processes_hear_each_other(radio: subprocess.Popen[str]) -> None:
+    assert radio.stdout is not None
+    spec = re.fullmatch(r"radio on (tcp-client:127\.0\.0\.1:\d+)\n", radio.stdout.readline())
+    assert spec is not None
+    payloads = [b"a" * 20, b"b" * 20]
+    phones = [_phone(spec[1], payload) for payload in payloads]
+    for phone in phones:
+        assert phone.stdout is not None
+        assert phone.stdout.readline() == "on\n"
+    for phone, other in zip(phones, reversed(payloads), strict=True):
+        heard, _ = phone.communicate("now\n", timeout=30)
+        assert phone.returncode == 0
+        ((payload, packets, weakest, strongest),) = [line.split() for line in heard.splitlines()]
+        assert payload == other.hex()
+        assert 6 <= int(packets) <= 13
+        assert -95 <= int(weakest) <= int(strongest) <= -30
+    radio.send_signal(signal.SIGINT)
+    said = radio.stdout.read()
+    assert radio.wait(timeout=10) == 0
+    assert said.count("joined at") == said.count("hung up") == 2
+    assert re.search(r"\d on the air: \d+ packets/s heard", said)
+    assert said.endswith("radio off\n")
+    assert "Traceback" not in said
+    for payload in payloads:
+        assert payload.hex() not in said
+
+
+@pytest.mark.parametrize(
+    ("listen", "why"),
+    [
+        ("127.0.0.1", "is not HOST:PORT"),
+        (":9100", "is not this machine"),
+        ("127.0.0.1:radio", "is not HOST:PORT"),
+        ("127.0.0.1:99999", "cannot listen"),
+        ("0.0.0.0:9100", "is not this machine"),
+    ],
+)
+def test_a_wrong_address_is_explained(listen: str, why: str) -> None:
+    result = CliRunner().invoke(command, ["--listen", listen])
+    assert result.exit_code != 0
+    assert why in result.output
+    assert "Traceback" not in result.output
+
+
+def test_help_says_how_to_join() -> None:
+    assert "tcp-client:HOST:PORT" in CliRunner().invoke(command, ["--help"]).output
