@@ -184,6 +184,31 @@ def test_a_day_without_a_level_is_told_but_not_counted() -> None:
     assert result.number_of_days(RiskLevel.LOW) == 0
 
 
+def test_minutes_add_up_across_the_hour_at_which_keys_turn() -> None:
+    """Ten minutes before and after 07:00 in Vietnam: two keys, one day, one close contact."""
+    seven = 18_659 * 86_400  # 2021-02-01, 00:00 UTC
+    before, after = (
+        ExposureWindow(
+            start // 86_400,
+            ReportType.CONFIRMED_TEST,
+            Infectiousness.HIGH,
+            tuple(ScanInstance(50, 50, 300, time) for time in (start, start + 300)),
+            encounter=number,
+        )
+        for number, start in enumerate((seven - 600, seven))
+    )
+    result = score([before, after], DEFAULT_CONFIGURATION)
+    assert [(day.day, day.minutes) for day in result.days] == [(18_659, 20.0)]
+    assert result.level is RiskLevel.HIGH
+    midnight = replace(
+        before,
+        scan_instances=tuple(
+            replace(scan, time=(scan.time or 0) - 7 * 3600) for scan in before.scan_instances
+        ),
+    )
+    assert (midnight.local_day, midnight.day) == (18_658, 18_658)
+
+
 def test_a_judge_replaces_the_attenuation_weights() -> None:
     far = window([(90, 300)] * 4)
     result = score([far], DEFAULT_CONFIGURATION, lambda judged: [0.8] * len(judged.scan_instances))

@@ -138,7 +138,7 @@ def _day(day: DayRisk, today: int) -> dict[str, Any]:
 
 def _window(row: WindowRisk) -> dict[str, Any]:
     return {
-        "day": day_date(row.window.day).isoformat(),
+        "day": day_date(row.window.local_day).isoformat(),
         "level": _name(row.level),
         "minutes": row.minutes,
         "weightedMinutes": round(row.weighted_minutes, 9),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from bluezone.protocol.deployment import VIETNAM_UTC_OFFSET_SECONDS
 from bluezone.protocol.keys import ReportType
 
 MAX_WINDOW_SECONDS = 30 * 60
@@ -52,3 +53,14 @@ class ExposureWindow:
     def seconds(self) -> int:
         """Time the window's scans stand for."""
         return sum(scan.seconds_since_last_scan for scan in self.scan_instances)
+
+    @property
+    def local_day(self) -> int:
+        """Days since 1970-01-01 to the Vietnamese day on which the window began.
+
+        Keys turn at 07:00 in Vietnam, when people breakfast and ride to work together;
+        minutes are added up from midnight to midnight instead. Where the scans have no
+        times, as in files of other systems, it is the day of the key.
+        """
+        times = [scan.time for scan in self.scan_instances if scan.time is not None]
+        return (min(times) + VIETNAM_UTC_OFFSET_SECONDS) // 86_400 if times else self.day

@@ -54,7 +54,7 @@ class WindowRisk:
 
 @dataclass(frozen=True, slots=True)
 class DayRisk:
-    """One day (days since 1970-01-01, UTC) on which windows counted.
+    """One day (days since 1970-01-01; see `ExposureWindow.local_day`) on which windows counted.
 
     `minutes` is rounded as the configuration says. `minimum_encounters` counts windows by
     level, those of one kind and calibration confidence once: all that can be said where
@@ -119,7 +119,7 @@ def score(
 
 
 def _day(row: WindowRisk) -> int:
-    return row.window.day
+    return row.window.local_day
 
 
 def _score_window(
@@ -136,7 +136,7 @@ def _score_window(
     dropped: DropReason | None = None
     if report_type in (ReportType.UNKNOWN, ReportType.REVOKED):
         dropped = DropReason.REPORT_TYPE
-    elif window.day < oldest:
+    elif window.local_day < oldest:
         dropped = DropReason.TOO_OLD
     elif _is_filtered(window, configuration):
         dropped = DropReason.MINUTES_AT_ATTENUATION
