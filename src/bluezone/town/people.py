@@ -97,7 +97,7 @@ def settle(count: int, rng: np.random.Generator) -> Residents:
     if count < 2:
         raise ValueError(f"a town needs at least 2 people, not {count}")
     ages, family = _families(count, rng)
-    spaces: list[Space] = [places.home(number + 1) for number in range(family[-1] + 1)]
+    spaces: list[Space] = []
 
     pupils = [number for number in range(count) if 6 <= ages[number] < 18]
     workers = [number for number in range(count) if 18 <= ages[number] < 62]
@@ -105,18 +105,23 @@ def settle(count: int, rng: np.random.Generator) -> Residents:
     sellers = workers[: min(_SELLERS, len(workers) // 8)]
     clerks = workers[len(sellers) :]
 
-    def add(made: Sequence[Space]) -> list[int]:
-        spaces.extend(made)
+    def add(made: Sequence[Space], columns: int = 1, in_a_block: int = 1) -> list[int]:
+        block = spaces[-1].block + 1 if spaces else 0
+        spaces.extend(places.build(made, block, columns, in_a_block))
         return list(range(len(spaces) - len(made), len(spaces)))
 
-    offices = add([places.office(n + 1) for n in range(-(-len(clerks) // _DESKS_IN_OFFICE))])
-    schools = add([places.school(n + 1) for n in range(-(-len(pupils) // _DESKS_IN_SCHOOL))])
+    add([places.home(n + 1) for n in range(family[-1] + 1)], columns=2, in_a_block=4)
+    rooms = -(-len(clerks) // _DESKS_IN_OFFICE)
+    offices = add([places.office(n + 1) for n in range(rooms)], columns=2, in_a_block=4)
+    classes = -(-len(pupils) // _DESKS_IN_SCHOOL)
+    schools = add([places.school(n + 1) for n in range(classes)], columns=2, in_a_block=2)
     (market,) = add([places.market(1)])
     several = 1 + count // 60
     canteens = add([places.tables(f"canteen-{n + 1}", Kind.CANTEEN, 4, 2) for n in range(several)])
     cafes = add([places.tables(f"cafe-{n + 1}", Kind.CAFE, 3, 2) for n in range(several)])
     buses = add([places.bus(n + 1) for n in range(several)])
-    add([places.park(1), places.hospital()])
+    add([places.park(1)])
+    add([places.hospital()])
 
     work: dict[int, tuple[int, int]] = {}
     for desk, number in enumerate(sellers):

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -21,6 +22,7 @@ class Kind(StrEnum):
 
 
 Point = tuple[float, float]
+_WALL: Final = 0.3  # metres
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,9 @@ class Space:
     """A room (or bus, market, park) of `width` x `depth` metres.
 
     `own` are the places that belong to one person each (beds, desks); `shared` are those
-    that people take as they come (chairs, stalls, corners). Radio does not pass from one
-    space to another; within a space it passes freely.
+    that people take as they come (chairs, stalls, corners). Spaces of one `block` stand wall
+    to wall, each with its `origin` in the block's own metres; blocks are out of each other's
+    radio range.
     """
 
     name: str  # unique: the space a radio is in
@@ -38,6 +41,18 @@ class Space:
     depth: float
     own: tuple[Point, ...]
     shared: tuple[Point, ...]
+    block: int = 0
+    origin: Point = (0.0, 0.0)
+
+
+def build(spaces: Iterable[Space], block: int, columns: int, in_a_block: int) -> list[Space]:
+    """Put `spaces` wall to wall, `in_a_block` to a block in rows of `columns`, from `block` on."""
+    built = []
+    for index, space in enumerate(spaces):
+        row, column = divmod(index % in_a_block, columns)
+        origin = (column * (space.width + _WALL), row * (space.depth + _WALL))
+        built.append(replace(space, block=block + index // in_a_block, origin=origin))
+    return built
 
 
 def _grid(xs: Iterable[float], ys: Iterable[float]) -> tuple[Point, ...]:

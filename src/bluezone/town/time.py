@@ -46,6 +46,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._virtual = 0.0
         super().__init__(_Timekeeper(self, pace or Pace()))
         self.requests_in_flight = 0
+        self.requests_made = 0
         self._file: ClockFile | None = None
         self._epoch = 0.0
 
@@ -131,10 +132,7 @@ class _Timekeeper(selectors.DefaultSelector):
 
 
 class InFlight(httpx.AsyncBaseTransport):
-    """A transport that holds virtual time still from a request until its answer has been read.
-
-    Phones share the `inner` connections, so closing this transport leaves them open.
-    """
+    """A transport that holds virtual time still from a request until its answer has been read."""
 
     def __init__(self, loop: VirtualTimeLoop, inner: httpx.AsyncBaseTransport) -> None:
         self._loop = loop
@@ -142,6 +140,7 @@ class InFlight(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._loop.requests_in_flight += 1
+        self._loop.requests_made += 1
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException:
@@ -154,6 +153,9 @@ class InFlight(httpx.AsyncBaseTransport):
             stream=_HeldStream(response.stream, self._release),
             extensions=response.extensions,
         )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
     def _release(self) -> None:
         self._loop.requests_in_flight -= 1

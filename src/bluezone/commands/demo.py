@@ -1,0 +1,108 @@
+"""`bluezone demo`: a virtual town, live, and its verdict against the truth."""
+
+import asyncio
+import json
+import sys
+import tempfile
+import webbrowser
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from bluezone.clock import WallClock
+from bluezone.town.page import FASTEST, Page
+from bluezone.town.scene import Scene, Stage
+from bluezone.town.service import ServiceFailed, start_service
+from bluezone.town.time import Pace, StalledError, VirtualTimeLoop
+from bluezone.town.town import BEGINS, Plan, Town
+from bluezone.town.verdict import Verdict
+from bluezone.web.catalogue import LANGUAGES, _, translate
+
+# Watchable, and a week still takes less than two minutes.
+_SPEED_WITH_PAGE = 6000.0
+
+
+@click.command()
+@click.option("--people", default=100, show_default=True, type=click.IntRange(2, 1000))
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 14))
+@click.option(
+    "--speed",
+    type=click.FloatRange(1, FASTEST),
+    help="Simulated seconds per second; default 6000 with the page, as fast as possible without.",
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@click.option("--headless", is_flag=True, help="No page: only the verdict.")
+@click.option("--json", "as_json", is_flag=True, help="The last line is the verdict as JSON.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Of the page; 0: any free.")
+@click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
+def command(
+    people: int,
+    days: int,
+    speed: float | None,
+    seed: int,
+    headless: bool,
+    as_json: bool,
+    port: int,
+    no_open: bool,
+) -> None:
+    """A virtual town, live: one person tests positive, the right phones warn.
+
+    Real phones on a virtual air, the real service beside them in a process of its own, and
+    time that passes as fast as this machine manages. In the end the warnings are set against
+    what the simulation knows: who was within two metres for fifteen minutes.
+    """
+    pace = Pace(speed if headless or speed else _SPEED_WITH_PAGE)
+    scene = Scene(pace)
+    began = WallClock().now()
+    with ExitStack() as stack:
+        if not headless:
+            page = _serve(scene, port, stack)
+            _say(_("The town is on the page {url}"), url=page.url)
+            if not no_open:
+                webbrowser.open(page.url)
+        try:
+            verdict = _live(Plan(people, days, seed), pace, scene)
+        except (ServiceFailed, StalledError) as error:
+            scene.show(Stage.FAILED)
+            raise click.ClickException(str(error)) from error
+        if not headless:
+            page.let_watchers_see_the_end()
+    for language in LANGUAGES:
+        click.echo(f"\n{verdict.text(language)}")
+    if as_json:
+        seconds = round(WallClock().now() - began, 1)
+        click.echo("\n" + json.dumps({**verdict.as_json(), "command_seconds": seconds}))
+
+
+def _live(plan: Plan, pace: Pace, scene: Scene) -> Verdict:
+    with tempfile.TemporaryDirectory(prefix="bluezone-town-") as name:
+        folder = Path(name)
+        _say(_("Starting the service and {people} phones …"), people=plan.people)
+        service = start_service(folder, BEGINS)
+        try:
+            with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(pace)) as runner:
+                loop = runner.get_loop()
+                assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 - its own factory
+                town = Town(plan, loop, service, folder, scene)
+                _say(_("{days} days begin."), days=plan.days)
+                return runner.run(town.live())
+        finally:
+            service.stop()
+
+
+def _serve(scene: Scene, port: int, stack: ExitStack) -> Page:
+    try:
+        page = Page(scene, port)
+    except OSError as error:
+        raise click.ClickException(
+            f"port {port} of this machine is taken ({error.strerror}): choose another --port"
+        ) from error
+    stack.callback(page.close)
+    return page
+
+
+def _say(message: str, **values: object) -> None:
+    """Progress goes to standard error, in both languages; the verdict alone to the output."""
+    texts = [translate(message, language, **values) for language in LANGUAGES]
+    print(" · ".join(texts), file=sys.stderr, flush=True)

@@ -1,0 +1,46 @@
+"""When a case's keys became public: reads the published files as anybody can."""
+
+from collections.abc import Collection
+
+from bluezone.phone import Service
+from bluezone.protocol.deployment import MAX_EXPORT_BYTES, ROLLING_PERIOD
+from bluezone.protocol.exports import read_export
+from bluezone.protocol.index import read_index
+from bluezone.protocol.matching import find_matches
+from bluezone.protocol.trust import Pins, read_certificates
+from bluezone.town.witness import Witness
+
+_MAX_DOCUMENT_BYTES = 1024 * 1024
+
+
+class Releases:
+    """Which keys of the cases have been published, and when each first was."""
+
+    def __init__(self, service: Service, pins: Pins, witness: Witness) -> None:
+        self.by_day: dict[tuple[int, int], float] = {}  # (case, UTC day) -> released at
+        self._service = service
+        self._pins = pins
+        self._witness = witness
+
+    async def look(self, cases: Collection[int], now: float) -> float:
+        """Read what is new; returns when the next index is due (Unix seconds).
+
+        Raises ServiceError, EnvelopeError, ExportError: a published file must be readable.
+        """
+        trust = read_certificates(await self._fetch("trust.json", _MAX_DOCUMENT_BYTES), self._pins)
+        index = read_index(
+            await self._fetch("index.json", _MAX_DOCUMENT_BYTES), trust, int(now), last_sequence=0
+        )
+        for file in index.files:
+            data = await self._fetch(f"exports/{file.name}", MAX_EXPORT_BYTES)
+            keys = read_export(data, file.name, None).keys
+            for case in cases:
+                matches = find_matches(keys, self._witness.broadcasts([case]))
+                for start in {int(keys.rolling_start[row]) for row in matches.key_row}:
+                    key_day = (case, start // ROLLING_PERIOD)
+                    known = self.by_day.get(key_day, float("inf"))
+                    self.by_day[key_day] = min(known, float(file.released_at))
+        return float(index.next_at)
+
+    async def _fetch(self, path: str, max_bytes: int) -> bytes:
+        return (await self._service.fetch(f"/v1/{path}", max_bytes)).body or b""

@@ -1,0 +1,168 @@
+"""The real service as its own process on a driven clock, and the health worker who uses it."""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from bluezone.clock import WallClock
+from bluezone.clock.driven import ClockFile
+
+_START_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.05
+_WORKER: Final = "lan.y-te"
+_UNIT: Final = "thi-tran"
+
+
+class ServiceFailed(Exception):  # noqa: N818 - what happened, not a kind of error
+    """The service's process did not do what it was started for; its log says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceProcess:
+    """`bluezone server run` in a folder of its own, with one health worker's account."""
+
+    home: Path
+    url: str
+    clock_file: ClockFile
+    process: subprocess.Popen[bytes]
+    password: str
+
+    @property
+    def log(self) -> Path:
+        """What the process wrote."""
+        return self.home.parent / "service.log"
+
+    @property
+    def root(self) -> bytes:
+        """The public root key (PEM) that the phones pin."""
+        return (self.home / "root-public.pem").read_bytes()
+
+    def check(self) -> None:
+        """Raise ServiceFailed if the process has ended."""
+        if self.process.poll() is not None:
+            raise _failed(self.log, f"the service ended with status {self.process.returncode}")
+
+    def stop(self) -> None:
+        """End the process."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.clock_file.close()
+
+
+def start_service(folder: Path, now: float) -> ServiceProcess:
+    """Make an installation in `folder` and run it on a clock that stands at `now`.
+
+    Returns when it answers and its first jobs are done. Raises ServiceFailed.
+    """
+    home = folder / "service"
+    clock_path = folder / "clock"
+    clock_file = ClockFile.create(clock_path, now)
+    password = secrets.token_urlsafe(18)
+    port = _free_port()
+    common = ["--home", str(home), "--clock-file", str(clock_path)]
+    log_path = folder / "service.log"
+    with log_path.open("ab") as log:
+        account = ["staff", "add", _WORKER, "--unit", _UNIT, "--password-stdin"]
+        for arguments, given in ((["init"], ""), (account, password)):
+            done = subprocess.run(
+                _command(*arguments, *common),
+                env=_environment(),
+                input=given.encode(),
+                stdout=log,
+                stderr=log,
+                check=False,
+            )
+            if done.returncode:
+                raise _failed(log_path, f"`bluezone server {arguments[0]}` failed")
+        process = subprocess.Popen(
+            _command("run", "--port", str(port), *common),
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    service = ServiceProcess(home, f"http://127.0.0.1:{port}", clock_file, process, password)
+    try:
+        _wait_until_ready(service)
+    except BaseException:
+        service.stop()
+        raise
+    return service
+
+
+def _wait_until_ready(service: ServiceProcess) -> None:
+    clock = WallClock()
+    deadline = clock.now() + _START_SECONDS
+    with httpx.Client(base_url=service.url, trust_env=False) as client:
+        while clock.now() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                # The first index is published by the first round of jobs.
+                if all(client.get(path).is_success for path in ("/health/ready", "/v1/index.json")):
+                    return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                service.process.wait(_POLL_SECONDS)
+            service.check()
+    raise _failed(service.log, f"the service was not ready within {_START_SECONDS:.0f} s")
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bluezone", "server", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    # Settings of a real installation on this machine are none of the town's business.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BLUEZONE_")}
+    # Nobody observes the network between two processes of one machine.
+    return {**kept, "BLUEZONE_ENVIRONMENT": "demo", "BLUEZONE_ANSWER_SECONDS": "0"}
+
+
+def _failed(log: Path, what: str) -> ServiceFailed:
+    last = log.read_text(errors="replace").strip().splitlines()[-5:]
+    return ServiceFailed("\n  ".join([f"{what}; the last lines of its log:", *last]))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class HealthWorker:
+    """Signs in to the service and issues one-time codes, as a person at a test site does."""
+
+    def __init__(self, client: httpx.AsyncClient, password: str) -> None:
+        self._client = client
+        self._password = password
+
+    async def issue_code(self, symptom_onset: str) -> str:
+        """A code for a confirmed test; `symptom_onset` is an ISO day. Raises ServiceFailed."""
+        session = await self._post(
+            "/v1/staff/session", {"name": _WORKER, "password": self._password}
+        )
+        issued = await self._post(
+            "/v1/staff/codes",
+            {"report_type": "confirmed-test", "symptom_onset": symptom_onset},
+            session["token"],
+        )
+        return issued["code"]
+
+    async def _post(self, path: str, body: dict[str, str], token: str = "") -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = await self._client.post(path, json=body, headers=headers)
+        if not answer.is_success:
+            raise ServiceFailed(f"{path} answered {answer.status_code}: {answer.text[:300]}")
+        content: dict[str, str] = answer.json()
+        return content

@@ -1,0 +1,67 @@
+"""The town's sentences for people: English here, Vietnamese in the shared catalogue."""
+
+from bluezone.web.catalogue import _, translate
+
+# What the page's script says, by the sentence it asks for.
+_PAGE = (
+    _("Who was near the case, and whose phone warns?"),
+    _("The town is starting: the service, the people, their phones …"),
+    _("The town has stopped. The terminal shows the verdict; run the command again for more."),
+    _("The town has failed; the terminal says why."),
+    _("The town no longer answers: its command has ended."),
+    _("Pause"),
+    _("Go on"),
+    _("Speed"),
+    _("as fast as possible"),
+    _("{n} min per second"),
+    _("Day {n} of {days}"),
+    _("people"),
+    _("close contacts in truth"),
+    _("warned rightly"),
+    _("missed"),
+    _("warned wrongly"),
+    _("Person"),
+    _("Choose a person on the map or in the list."),
+    _("This person tested positive"),
+    _("{name}, {age} years old"),
+    _("At: {place}"),
+    _("Positive: the keys of this phone will be published."),
+    _("This phone has warned its owner."),
+    _("Nothing has happened to this person."),
+    _("In truth within 2 m for 15 minutes or more: yes"),
+    _("In truth within 2 m for 15 minutes or more: no"),
+    _("What has happened"),
+    _("Nothing yet. A person will be confirmed near the end; or choose one now."),
+    _("{name} tested positive; a health worker's code was used"),
+    _("The keys of {name} were published"),
+    _("The phone of {name} warned"),
+    _("Confirmed case"),
+    _("Warned"),
+    _("Close contact in truth"),
+    _("Phones that heard each other"),
+    _("Within 2 m of the chosen person or the case"),
+    _("Only the simulation knows the truth. The service knows neither who met whom nor where."),
+    _("Home {n}"),
+    _("Office {n}"),
+    _("Classroom {n}"),
+    _("Market"),
+    _("Canteen {n}"),
+    _("Café {n}"),
+    _("Bus {n}"),
+    _("Park"),
+    _("Hospital"),
+    _("Map of the town"),
+    _("Language"),
+    _("Mon"),
+    _("Tue"),
+    _("Wed"),
+    _("Thu"),
+    _("Fri"),
+    _("Sat"),
+    _("Sun"),
+)
+
+
+def page_words() -> dict[str, str]:
+    """The Vietnamese of everything the page says, by the English."""
+    return {message: translate(message, "vi") for message in _PAGE}
