@@ -18,6 +18,8 @@ import keyring.errors
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
+
 Entropy = Callable[[int], bytes]
 
 KEY_BYTES: Final = 32
@@ -35,6 +37,16 @@ class KeyPlace(Enum):
 
 class KeyUnavailableError(Exception):
     """The diary's key exists but cannot be had now; nothing may be set aside for that."""
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What to tell the owner."""
+        return translate(
+            _(
+                "The key of the diary is in this device's keyring, and the keyring does not give"
+                " it. Unlock the keyring and start again; the diary is untouched."
+            ),
+            language,
+        )
 
 
 class UnsealError(Exception):
@@ -91,7 +103,7 @@ def diary_key(
     """
     path = home / "diary.key"
     account = str(home.resolve())
-    for _ in range(2):  # a second time if another process makes the key at this very moment
+    for _attempt in range(2):  # a second time if another process makes the key at this very moment
         try:
             content = path.read_bytes()
         except FileNotFoundError:

@@ -9,7 +9,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from bluezone.phone.notices import Notice
 from bluezone.phone.sealing import Sealer, UnsealError
+from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
 T = TypeVar("T")
 
@@ -41,12 +43,24 @@ class StoreFault(Enum):
     NEWER = "newer"  # written by a later version of the app
 
 
+_SENTENCES: Final = {
+    StoreFault.FULL: Notice.DISK_FULL.value,
+    StoreFault.DAMAGED: _("The diary is damaged. It is put aside when the phone starts again."),
+    StoreFault.BUSY: _("Another program holds the diary. Try again in a moment."),
+    StoreFault.NEWER: _("The diary was written by a newer version of this app. Update the app."),
+}
+
+
 class StoreError(Exception):
     """The phone's file cannot be used; `fault` says why."""
 
     def __init__(self, fault: StoreFault, detail: str) -> None:
         super().__init__(f"the diary file is unusable ({fault.value}): {detail}")
         self.fault = fault
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What to tell the owner."""
+        return translate(_SENTENCES[self.fault], language)
 
 
 # Primary result codes, https://sqlite.org/rescode.html

@@ -1,0 +1,457 @@
+"""`bluezone phone`: a phone in a terminal, on any radio, with any service of ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from bluezone.clock import WallClock
+from bluezone.phone.explanation import ExposureWarning
+from bluezone.phone.exposure_check import Check
+from bluezone.phone.home import Home, PhoneRunningError
+from bluezone.phone.notices import Notice
+from bluezone.phone.phone import Phone, Status
+from bluezone.phone.report import CONSENT, ReportError
+from bluezone.phone.sealing import KeyPlace, KeyUnavailableError
+from bluezone.phone.service import Service, ServiceError
+from bluezone.phone.store import StoreError
+from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_KEY_SLOTS
+from bluezone.protocol.intervals import vietnam_time
+from bluezone.protocol.trust import Pins, TrustError
+from bluezone.radio.hci import HciRadio
+from bluezone.radio.interface import Radio, RadioError, RadioState, Sighting
+from bluezone.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, _, translate
+
+T = TypeVar("T")
+Verb = Callable[..., None]
+
+_REPLUG_SECONDS: Final = 5.0
+
+
+class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `run` was told, for the other verbs: `phone.json` in the phone's folder."""
+
+    service: str
+    pins: list[str]  # PEM
+
+
+@click.group()
+def command() -> None:
+    """Be a phone: notice others over Bluetooth, check for exposures, report a positive test.
+
+    A phone lives in a folder (--home). `run` keeps it going; the other verbs work beside it in
+    another terminal and need neither address nor radio once `run` has been told.
+
+    \b
+      bluezone phone run --home ~/phone1 --service http://127.0.0.1:8000 \\
+          --pin server/root-public.pem --radio tcp-client:127.0.0.1:9100
+      bluezone phone report 1234-5678-9012 --home ~/phone1
+    """
+
+
+def _common(verb: Verb) -> Verb:
+    for option in (
+        click.option(
+            "--language",
+            type=click.Choice(LANGUAGES),
+            default=DEFAULT_LANGUAGE,
+            show_default=True,
+            help="Of what is printed.",
+        ),
+        click.option(
+            "--home",
+            type=click.Path(file_okay=False, path_type=Path),
+            default=Path.home() / ".bluezone" / "phone",
+            help="The phone's folder.  [default: ~/.bluezone/phone]",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def _connected(verb: Verb) -> Verb:
+    for option in (
+        click.option(
+            "--pin",
+            "pins",
+            multiple=True,
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="PEM of the service's root public key; repeat for the next one.",
+        ),
+        click.option("--service", "address", help="Address of the service."),
+    ):
+        verb = option(verb)
+    return _common(verb)
+
+
+@command.command()
+@_connected
+@click.option(
+    "--radio",
+    "spec",
+    required=True,
+    help="usb:0, hci-socket:0, serial:/dev/ttyACM0,1000000, tcp-client:127.0.0.1:9100, ...",
+)
+@click.option(
+    "--scan-every",
+    type=click.FloatRange(5.0, 600.0),
+    help="Seconds from scan to scan, for demonstrations; without it the phone decides.",
+)
+def run(
+    home: Path,
+    language: str,
+    address: str | None,
+    pins: tuple[Path, ...],
+    spec: str,
+    scan_every: float | None,
+) -> None:
+    """Notice others, check for exposures and warn, until Ctrl-C."""
+    settings = _settings(home, address, pins)
+    screen = _Screen(language)
+
+    async def work() -> None:
+        radio = await _Replugging.plug(spec)
+        async with _opened(
+            home,
+            settings,
+            radio,
+            scan_every=scan_every,
+            on_scan=screen.scanned,
+            on_check=screen.checked,
+            on_warning=screen.warned,
+        ) as phone:
+            screen.phone = phone
+            screen.say(_key_notice(phone.status()).text(language))
+            watching = asyncio.create_task(screen.watch())
+            replugging = asyncio.create_task(radio.replug())
+            try:
+                await phone.run()
+            finally:
+                watching.cancel()
+                replugging.cancel()
+                await radio.close()
+
+    with suppress(KeyboardInterrupt):
+        _run(work(), language)
+
+
+@command.command()
+@_common
+def status(home: Path, language: str) -> None:
+    """Say how the phone is: its diary, its last check, its warnings."""
+
+    def say(message: str, **values: object) -> None:
+        click.echo(translate(message, language, **values))
+
+    async def work() -> None:
+        async with _opened(home, _settings(home, None, ()), _NoRadio()) as phone:
+            state = phone.status()
+            click.echo(_key_notice(state).text(language))
+            for notice in state.notices:
+                click.echo(notice.text(language))
+            say(
+                _("Days with encounters in the diary: {days} (kept for {kept})."),
+                days=len(phone.diary_days()),
+                kept=RETENTION_DAYS,
+            )
+            if state.checked_at:
+                say(_("Last check: {time}."), time=_time(state.checked_at))
+                say(_("Next check: {time}."), time=_time(state.next_check_at))
+            else:
+                say(_("Not checked for exposures yet."))
+            for name, fault in phone.refused_files().items():
+                say(_("Key file {name} was refused: {fault}."), name=name, fault=fault)
+            if state.reported_at:
+                say(_("This phone reported an infection: {time}."), time=_time(state.reported_at))
+            say(_("Warnings: {count}."), count=state.warnings)
+
+    _run(work(), language)
+
+
+@command.command()
+@_connected
+def check(home: Path, language: str, address: str | None, pins: tuple[Path, ...]) -> None:
+    """Look for exposures now, without waiting for the next round."""
+    screen = _Screen(language)
+
+    async def work() -> bool:
+        settings = _settings(home, address, pins)
+        async with _opened(home, settings, _NoRadio(), on_check=screen.checked) as phone:
+            done = await phone.check()
+            screen.all_warnings(phone.warnings())
+            return done.error is None
+
+    if not _run(work(), language):
+        raise SystemExit(1)
+
+
+@command.command()
+@click.argument("code")
+@click.option("--yes", is_flag=True, help="Agree without being asked.")
+@_connected
+def report(
+    code: str, yes: bool, home: Path, language: str, address: str | None, pins: tuple[Path, ...]
+) -> None:
+    """Report a positive test with the one-time CODE of a health worker."""
+    settings = _settings(home, address, pins)
+    click.echo(translate(CONSENT, language, days=RETENTION_DAYS, keys=UPLOAD_KEY_SLOTS))
+    agreed = yes or click.confirm(translate(_("Do you agree?"), language))
+
+    async def work() -> None:
+        async with _opened(home, settings, _NoRadio()) as phone:
+            if agreed:
+                click.echo(translate(_("Sending; this takes up to half a minute."), language))
+            receipt = await phone.report(code, agreed)
+            click.echo(
+                translate(
+                    _(
+                        "Thank you. {keys} keys were sent. The phones that were near yours will"
+                        " find out by themselves, at the earliest in two hours."
+                    ),
+                    language,
+                    keys=receipt.keys,
+                )
+            )
+
+    _run(work(), language)
+
+
+@command.command()
+@_common
+def warnings(home: Path, language: str) -> None:
+    """Print the warnings of the last fourteen days, with what to do."""
+
+    async def work() -> None:
+        async with _opened(home, _settings(home, None, ()), _NoRadio()) as phone:
+            _Screen(language).all_warnings(phone.warnings())
+
+    _run(work(), language)
+
+
+@command.command()
+@click.option("--yes", is_flag=True, help="Delete without being asked.")
+@_common
+def forget(yes: bool, home: Path, language: str) -> None:
+    """Delete everything this phone has kept, for good."""
+    question = _("Delete the diary, its key and all warnings in {home} for good?")
+    if not home.is_dir():
+        raise click.ClickException(
+            translate(_("There is no phone in {home}."), language, home=home)
+        )
+    if not (yes or click.confirm(translate(question, language, home=home))):
+        raise click.Abort
+    try:
+        count = Home(home).forget()
+    except PhoneRunningError as error:
+        raise click.ClickException(error.text(language)) from error
+    click.echo(translate(_("{count} files were deleted."), language, count=count))
+
+
+class _Screen:
+    """What `run` and `check` print: counts and sentences, never an identifier."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._clock = WallClock()
+        self._nearby: tuple[int, int] = (0, 0)
+        self._notices: tuple[Notice, ...] = ()
+        self.phone: Phone | None = None
+
+    def say(self, text: str) -> None:
+        click.echo(f"{vietnam_time(self._clock.now()):%H:%M:%S}  {text}")
+
+    def scanned(self, _count: int) -> None:
+        scan = self.phone.status().last_scan if self.phone else None
+        if scan is None or (scan.new == 0 and (scan.heard, scan.near) == self._nearby):
+            return
+        self._nearby = scan.heard, scan.near
+        self.say(
+            translate(
+                _("Phones nearby: {heard} ({near} near, {far} far)."),
+                self._language,
+                heard=scan.heard,
+                near=scan.near,
+                far=scan.heard - scan.near,
+            )
+        )
+
+    def checked(self, done: Check) -> None:
+        for name, fault in done.refused:
+            message = _("Key file {name} was refused: {fault}.")
+            self.say(translate(message, self._language, name=name, fault=fault))
+        if done.error is not None:
+            self.say(done.error.text(self._language))
+        self.say(
+            translate(
+                _("Checked for exposures: {files} new files, {keys} keys. Next check: {time}."),
+                self._language,
+                files=done.files,
+                keys=done.keys,
+                time=_time(done.next_at),
+            )
+        )
+
+    def warned(self, warning: ExposureWarning) -> None:
+        self.say(warning.text(self._language))
+        self.say(warning.advice(self._language))
+
+    def all_warnings(self, given: list[ExposureWarning]) -> None:
+        for warning in given:
+            click.echo(warning.text(self._language))
+        if given:
+            click.echo(given[-1].advice(self._language))
+        else:
+            click.echo(translate(_("No warnings."), self._language))
+
+    async def watch(self) -> None:
+        """Say what changes in the phone's own state."""
+        while True:
+            if self.phone is not None:
+                notices = self.phone.status().notices
+                for notice in notices:
+                    if notice not in self._notices:
+                        self.say(notice.text(self._language))
+                if self._notices and not notices:
+                    self.say(translate(_("Everything is in order again."), self._language))
+                self._notices = notices
+            await self._clock.sleep(1.0)
+
+
+class _NoRadio:
+    """The radio of the verbs that need none."""
+
+    state = RadioState.UNAVAILABLE
+    tx_power = 0
+
+    async def advertise(self, payload: bytes) -> None:
+        raise RadioError("this command uses no radio")
+
+    async def stop(self) -> None:
+        pass
+
+    async def scan(self, seconds: float) -> list[Sighting]:
+        raise RadioError("this command uses no radio")
+
+    async def close(self) -> None:
+        pass
+
+
+class _Replugging:
+    """A radio that is opened again after it was unplugged or its process was restarted."""
+
+    def __init__(self, spec: str, radio: Radio) -> None:
+        self._spec = spec
+        self._radio = radio
+        self._clock = WallClock()
+
+    @classmethod
+    async def plug(cls, spec: str) -> "_Replugging":
+        """Raises RadioError if there is no such radio."""
+        return cls(spec, await HciRadio.open(spec, WallClock()))
+
+    async def replug(self) -> None:
+        """Look after the radio until cancelled."""
+        while True:
+            await self._clock.sleep(_REPLUG_SECONDS)
+            if self._radio.state is RadioState.UNAVAILABLE:
+                with suppress(RadioError):
+                    await self._radio.close()
+                with suppress(RadioError):
+                    self._radio = await HciRadio.open(self._spec, self._clock)
+
+    @property
+    def state(self) -> RadioState:
+        return self._radio.state
+
+    @property
+    def tx_power(self) -> int:
+        return self._radio.tx_power
+
+    async def advertise(self, payload: bytes) -> None:
+        await self._radio.advertise(payload)
+
+    async def stop(self) -> None:
+        await self._radio.stop()
+
+    async def scan(self, seconds: float) -> list[Sighting]:
+        return await self._radio.scan(seconds)
+
+    async def close(self) -> None:
+        await self._radio.close()
+
+
+@asynccontextmanager
+async def _opened(
+    home: Path, settings: _Settings, radio: Radio, **options: Any
+) -> AsyncIterator[Phone]:
+    service = Service(settings.service)
+    pins = Pins.from_pem(*(pem.encode() for pem in settings.pins))
+    try:
+        phone = Phone.open(home, radio, service, pins, WallClock(), **options)
+        try:
+            yield phone
+        finally:
+            await phone.close()
+    finally:
+        await service.close()
+
+
+def _settings(home: Path, address: str | None, pins: tuple[Path, ...]) -> _Settings:
+    """The given settings over the kept ones; kept for next time. Raises ClickException."""
+    path = home / "phone.json"
+    kept: _Settings | None = None
+    try:
+        if path.exists():
+            kept = msgspec.json.decode(path.read_bytes(), type=_Settings)
+        address = address or (kept.service if kept else None)
+        pems = [pin.read_text("ascii") for pin in pins] or (kept.pins if kept else [])
+        if address is None or not pems:
+            raise click.ClickException(
+                f"There is no phone in {home} yet: give --service ADDRESS and --pin"
+                " root-public.pem once."
+            )
+        Service(address)
+        Pins.from_pem(*(pem.encode() for pem in pems))
+        settings = _Settings(address, pems)
+        if settings != kept:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_bytes(msgspec.json.encode(settings))
+    except msgspec.DecodeError as error:
+        raise click.ClickException(
+            f"{path} is damaged: {error}. Delete it and start again."
+        ) from error
+    except (TrustError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{home} cannot be used: {error}") from error
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T], language: str) -> T:
+    try:
+        return asyncio.run(work)
+    except (
+        KeyUnavailableError,
+        PhoneRunningError,
+        ReportError,
+        ServiceError,
+        StoreError,
+    ) as error:
+        raise click.ClickException(error.text(language)) from error
+    except RadioError as error:
+        raise click.ClickException(f"the radio cannot be used: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"the phone's folder cannot be used: {error}") from error
+
+
+def _key_notice(state: Status) -> Notice:
+    in_file = state.key_place is KeyPlace.FILE
+    return Notice.KEY_IN_FILE if in_file else Notice.KEY_IN_KEYRING
+
+
+def _time(unix_time: float) -> str:
+    return f"{vietnam_time(unix_time):%d/%m %H:%M}"
