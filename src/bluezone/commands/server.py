@@ -53,12 +53,18 @@ _home = click.option(
 _database = click.option(
     "--database", help="Database URL (or BLUEZONE_DATABASE); default: a SQLite file in the home."
 )
+_clock_file = click.option(
+    "--clock-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Let another process drive the time (BLUEZONE_ENVIRONMENT=demo only).",
+)
 
 
 @command.command()
 @_home
 @_database
-def init(home: Path | None, database: str | None) -> None:
+@_clock_file
+def init(home: Path | None, database: str | None, clock_file: Path | None) -> None:
     """Make an installation: root and role keys, trust.json, configuration, database."""
 
     async def work(settings: Settings, clock: Clock) -> None:
@@ -67,7 +73,7 @@ def init(home: Path | None, database: str | None) -> None:
         await upgrade(services.database)
         await services.database.dispose()
 
-    settings = _run(work, home=home, database=database)
+    settings = _run(work, clock_file, home=home, database=database)
     click.echo(
         f"Installation made in {settings.home}.\n"
         f"Take {settings.home / 'root.pem'} offline now: whoever has it can replace every key.\n"
@@ -81,24 +87,13 @@ def init(home: Path | None, database: str | None) -> None:
 @_database
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
-@click.option(
-    "--clock-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Let another process drive the time (BLUEZONE_ENVIRONMENT=demo only).",
-)
+@_clock_file
 def run(
     home: Path | None, database: str | None, host: str, port: int, clock_file: Path | None
 ) -> None:
     """Serve until told to stop (SIGINT, SIGTERM)."""
 
     async def work(settings: Settings, clock: Clock) -> None:
-        if clock_file is not None:
-            if settings.environment is not Environment.DEMO:
-                raise SettingError(
-                    "--clock-file lets another process set the time at which keys are published, "
-                    "so it is refused here; only BLUEZONE_ENVIRONMENT=demo allows it"
-                )
-            clock = DrivenClock(ClockFile(clock_file))
         configure_logging(clock)
         services = await open_services(settings, clock)
         await upgrade(services.database)
@@ -121,7 +116,7 @@ def run(
             )
         ).serve()
 
-    _run(work, home=home, database=database)
+    _run(work, clock_file, home=home, database=database)
 
 
 @command.group()
@@ -141,6 +136,7 @@ def staff() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @_home
 @_database
+@_clock_file
 def staff_add(
     name: str,
     unit: str,
@@ -148,6 +144,7 @@ def staff_add(
     password_stdin: bool,
     home: Path | None,
     database: str | None,
+    clock_file: Path | None,
 ) -> None:
     """Make the account NAME; asks for its password."""
     if password_stdin:
@@ -168,7 +165,7 @@ def staff_add(
                 now=services.now,
             )
 
-    _run_with_services(work, home=home, database=database)
+    _run_with_services(work, clock_file, home=home, database=database)
     click.echo(f"Account {rules.normal_name(name)} ({role}, unit {unit}) made.")
 
 
@@ -250,7 +247,9 @@ def configuration_publish(file: Path, home: Path | None) -> None:
     click.echo(f"Published as version {version}.")
 
 
-def _run_with_services(work: Callable[[Services], Awaitable[None]], **given: Any) -> None:
+def _run_with_services(
+    work: Callable[[Services], Awaitable[None]], clock_file: Path | None = None, **given: Any
+) -> None:
     async def opened(settings: Settings, clock: Clock) -> None:
         services = await open_services(settings, clock)
         try:
@@ -259,16 +258,32 @@ def _run_with_services(work: Callable[[Services], Awaitable[None]], **given: Any
         finally:
             await services.database.dispose()
 
-    _run(opened, **given)
+    _run(opened, clock_file, **given)
 
 
-def _run(work: Callable[[Settings, Clock], Awaitable[None]], **given: Any) -> Settings:
+def _clock(settings: Settings, clock_file: Path | None) -> Clock:
+    if clock_file is None:
+        return WallClock()
+    if settings.environment is not Environment.DEMO:
+        raise SettingError(
+            "--clock-file lets another process set the time at which keys are published, "
+            "so it is refused here; only BLUEZONE_ENVIRONMENT=demo allows it"
+        )
+    return DrivenClock(ClockFile(clock_file))
+
+
+def _run(
+    work: Callable[[Settings, Clock], Awaitable[None]],
+    clock_file: Path | None = None,
+    **given: Any,
+) -> Settings:
     """Run `work`; what an operator can put right is said in one sentence."""
     try:
         settings = load_settings(os.environ, **given)
+        clock = _clock(settings, clock_file)
 
         async def main() -> None:
-            await work(settings, WallClock())
+            await work(settings, clock)
 
         asyncio.run(main())
     except _EXPLAINED as error:
