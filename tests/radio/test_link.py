@@ -1,4 +1,4 @@
-"""Virtual controllers: what real ones refuse, one report for a packet, overload said and survived."""
+"""Virtual controllers: what real ones refuse, one report for each packet, overload survived."""
 
 import asyncio
 import time

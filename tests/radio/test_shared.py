@@ -58,7 +58,7 @@ async def test_phones_take_the_next_free_place() -> None:
 
 
 async def test_garbage_is_cut_off_and_others_are_not_disturbed() -> None:
-    async with _radio() as (radio, port, said):
+    async with _radio() as (_, port, said):
         spec = f"tcp-client:127.0.0.1:{port}"
         sender, listener = [await HciRadio.open(spec, CLOCK) for _ in range(2)]
         await sender.advertise(b"s" * 20)
@@ -102,7 +102,7 @@ async def test_only_this_machine_may_reach_it(host: str) -> None:
 
 
 async def test_a_port_in_use_is_said() -> None:
-    async with _radio() as (_radio_, port, _):
+    async with _radio() as (_, port, _):
         other = SharedRadio(AirLink(Air(CLOCK)), 1.0, lambda _: None)
         with pytest.raises(RadioError, match=f"cannot listen on 127.0.0.1:{port}"):
             await other.listen("127.0.0.1", port)
