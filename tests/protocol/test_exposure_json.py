@@ -76,8 +76,7 @@ def test_days_and_dates_are_inverse(date: dt.date) -> None:
 
 
 keys = st.sampled_from(
-    "exposureWindows scanInstances day ageInDays reportType encounter minAttenuation"
-    " secondsSinceLastScan infectiousness".split()
+    ["exposureWindows", "scanInstances", "day", "ageInDays", "reportType", "encounter", "minAttenuation", "secondsSinceLastScan", "infectiousness"]
 )
 
 

@@ -200,13 +200,16 @@ def test_minutes_add_up_across_the_hour_at_which_keys_turn() -> None:
     result = score([before, after], DEFAULT_CONFIGURATION)
     assert [(day.day, day.minutes) for day in result.days] == [(18_659, 20.0)]
     assert result.level is RiskLevel.HIGH
-    midnight = replace(
-        before,
-        scan_instances=tuple(
-            replace(scan, time=(scan.time or 0) - 7 * 3600) for scan in before.scan_instances
-        ),
-    )
-    assert (midnight.local_day, midnight.day) == (18_658, 18_658)
+    nights = [
+        replace(
+            row,
+            scan_instances=tuple(
+                replace(scan, time=(scan.time or 0) - 7 * 3600) for scan in row.scan_instances
+            ),
+        )
+        for row in (before, after)
+    ]
+    assert [row.local_day for row in nights] == [18_658, 18_659]
 
 
 def test_a_judge_replaces_the_attenuation_weights() -> None:
