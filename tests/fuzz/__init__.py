@@ -1,0 +1,1 @@
+"""Fuzzing entries (atheris): the readers of everything that strangers can send."""
