@@ -76,7 +76,17 @@ def test_days_and_dates_are_inverse(date: dt.date) -> None:
 
 
 keys = st.sampled_from(
-    ["exposureWindows", "scanInstances", "day", "ageInDays", "reportType", "encounter", "minAttenuation", "secondsSinceLastScan", "infectiousness"]
+    [
+        "exposureWindows",
+        "scanInstances",
+        "day",
+        "ageInDays",
+        "reportType",
+        "encounter",
+        "minAttenuation",
+        "secondsSinceLastScan",
+        "infectiousness",
+    ]
 )
 
 

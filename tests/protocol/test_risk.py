@@ -303,6 +303,14 @@ def test_ranges_split_at_a_bound_without_gap_or_overlap(
     assert inside == 1 or (least == most == value)
 
 
+def test_halves_are_rounded_up_however_the_minutes_are_cut() -> None:
+    """177 seconds are 2.95 minutes; their thirds are no finite number of minutes."""
+    parts = [window([(50, seconds)]) for seconds in (59, 58, 60)]
+    whole = [window([(50, 177)])]
+    for given_windows in (parts, whole):
+        assert score(given_windows, DEFAULT_CONFIGURATION).days[0].minutes == 3.0
+
+
 def test_levels_are_read_from_the_first_range_that_fits() -> None:
     overlapping = tuple(
         LevelRange(Range(bound), level)

@@ -23,6 +23,7 @@ Judge = Callable[[ExposureWindow], Sequence[float]]
 
 # 3 x 1.2 minutes are 3.5999999999999996 in floating point: dust that must not decide a level.
 _DUST_DECIMALS = 9
+_SUM_DUST_DECIMALS = 6  # many windows' dust, before a half is rounded up
 
 
 class DropReason(StrEnum):
@@ -232,4 +233,5 @@ def _encounters(
 def _day_minutes(rows: Iterable[WindowRisk], configuration: RiskConfiguration) -> float:
     """Sum, rounded half up: a day of 14.999999 minutes is one of 15."""
     shift = 10.0**configuration.day_minutes_decimals
-    return math.floor(math.fsum(row.minutes for row in rows) * shift + 0.5) / shift
+    shifted = round(math.fsum(row.minutes for row in rows) * shift, _SUM_DUST_DECIMALS)
+    return math.floor(shifted + 0.5) / shift
