@@ -22,7 +22,7 @@ class RiskLevel(IntEnum):
 class Attenuation(IntEnum):
     """Which reading of a scan instance is compared with the attenuation ranges."""
 
-    MINIMUM = 0  # the strongest packet: Corona-Warn-App since version 1.9
+    MINIMUM = 0  # the strongest packet: Corona-Warn-App, but for its first release
     TYPICAL = 1  # the mean of the packets: the Exposure Notification framework, and our default
 
     def of(self, scan: ScanInstance) -> float:
@@ -157,8 +157,8 @@ class RiskConfiguration:
         return self.infectiousness_by_day.get(days_since_onset, Infectiousness.NONE)
 
 
-# Two days before symptoms to ten days after, most around onset: the table that Finland's
-# health authority published for Koronavilkku.
+# Two days before symptoms to ten days after, most around onset: the table in the
+# published interface of Koronavilkku (Finland).
 DEFAULT_INFECTIOUSNESS: Final[Mapping[int, Infectiousness]] = MappingProxyType(
     {-2: Infectiousness.STANDARD}
     | dict.fromkeys(range(-1, 4), Infectiousness.HIGH)
