@@ -162,6 +162,18 @@ def test_daily_summaries_in_order_and_with_a_threshold() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given_threshold", "minutes"),
+    [({}, 15), ({"triggerThresholdWeightedDuration": 10}, 10), ({"minimumDailyScore": 300}, 5)],
+)
+def test_the_threshold_may_stand_beside_the_daily_summaries(
+    given_threshold: dict[str, int], minutes: int
+) -> None:
+    file = {"DailySummariesConfig": json.loads(daily_summaries()), **given_threshold}
+    configuration = parse_configuration(json.dumps(file).encode())
+    assert configuration.day_levels[0].minutes == Range(minutes)
+
+
+@pytest.mark.parametrize(
     "table",
     [
         {"-1": 1, "0": "high"},

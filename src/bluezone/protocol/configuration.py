@@ -96,13 +96,10 @@ def parse_configuration(data: bytes) -> RiskConfiguration:
             f"a configuration of {len(data)} bytes; {MAX_DOCUMENT_BYTES} at most"
         )
     try:
-        node = Node.parse(data)
-        for wrapper in _WRAPPERS:
-            if wrapper in node:
-                node = node[wrapper]
-                break
+        file = Node.parse(data)
+        node = next((file[wrapper] for wrapper in _WRAPPERS if wrapper in file), file)
         if is_daily_summaries(node):
-            return read_daily_summaries(node)
+            return read_daily_summaries(node, file)
         if _WEIGHTS not in node and "format" not in node:
             node.fail(
                 "not a risk configuration: neither minutesAtAttenuationWeights (ours and"

@@ -39,14 +39,17 @@ def is_daily_summaries(node: Node) -> bool:
     return any(name in node for name in _THRESHOLDS)
 
 
-def read_daily_summaries(node: Node) -> RiskConfiguration:
+def read_daily_summaries(node: Node, file: Node) -> RiskConfiguration:
     """A `DailySummariesConfig`, its scores in seconds; keys of other objects are passed over.
 
     The framework sums up days but leaves the threshold to each app: `minimumDailyScore`
-    (seconds) or `triggerThresholdWeightedDuration` (minutes) if given, else 15 minutes.
+    (seconds) or `triggerThresholdWeightedDuration` (minutes) if given, here or beside it in
+    the `file` (the same node where there is no wrapper), else 15 minutes.
     """
-    score = node.get("minimumDailyScore")
-    duration = node.get("triggerThresholdWeightedDuration")
+    score, duration = (
+        node.get(name) or file.get(name)
+        for name in ("minimumDailyScore", "triggerThresholdWeightedDuration")
+    )
     threshold = CLOSE_CONTACT_MINUTES
     if score is not None:
         threshold = score.number(0) / 60
