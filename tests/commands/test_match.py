@@ -1,5 +1,6 @@
 """`bluezone match` on key files it could meet, and on files it must refuse."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bluezone.protocol.keys import (
     rolling_proximity_identifiers,
 )
 
+_PUBLISHED = Path(__file__).parents[1] / "vectors" / "google_server_export.json"
 _START = 2_642_976
 _MIDNIGHT = _START * 600  # UTC; 07:00 in Vietnam
 _TEK = TemporaryExposureKey(bytes(range(16)), _START, 144)
@@ -112,6 +114,22 @@ def test_metadata_behind_the_identifier_tells_attenuation(tmp_path: Path, export
     text = _run("--seen", _seen(tmp_path, *lines), export).stdout
     assert "62.0 dB" in text
     assert "signatures not checked" in text
+
+
+def test_a_published_file_of_another_system(tmp_path: Path) -> None:
+    published = json.loads(_PUBLISHED.read_text(encoding="utf-8"))
+    file, pem = tmp_path / "other.zip", tmp_path / "other.pem"
+    file.write_bytes(base64.b64decode(published["zip"]))
+    pem.write_text(published["public_key_pem"], encoding="utf-8")
+    lines = []
+    for entry in published["keys"]:
+        start, period = entry["rollingStartNumber"], entry["rollingPeriod"]
+        tek = TemporaryExposureKey(base64.b64decode(entry["key"]), start, period)
+        last = (start + period - 1) * 600
+        lines.append(f"{_identifier(tek, last).hex()},{last},-70")
+    result = _run("--seen", _seen(tmp_path, *lines), "--public-key", pem, "--json", file)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["matched_lines"] == [1, 2]
 
 
 def test_no_match_is_no_error(tmp_path: Path, export: Path) -> None:
