@@ -38,6 +38,9 @@ EXPORTS: Final = "exports/"  # objects below it are key files
 # A phone that gets no newer index for so long is being kept from it, or we are down.
 INDEX_VALID_SECONDS: Final = 24 * 3600
 
+# The keys of a synthetic user that are due only later have to be made up for, and so on.
+_PADDING_ROUNDS: Final = 4
+
 _log = structlog.get_logger()
 _rng = secrets.SystemRandom()
 _COLUMNS: Final = (
@@ -104,20 +107,27 @@ async def _pad(session: AsyncSession, due: int, end: int, services: Services) ->
     ]
     if not real:
         return
-    period = services.settings.export_period_seconds
     wanted = padding_wanted(due, services.settings.export_minimum_keys, _rng)
-    padding = [
-        row
-        for user in synthetic_users(real, wanted, end, _rng, period)
-        for row in key_rows(user, end, period, None)
-    ]
+    padding = _padding_rows(real, wanted, end, services.settings.export_period_seconds)
     if padding:
-        padding.sort(key=lambda row: row["key"])
         insert = upsert(session, PublishedKey).on_conflict_do_nothing()
         await session.execute(insert, padding)
     await session.execute(
         update(PublishedKey).where(PublishedKey.chain.in_(new)).values(chain=None)
     )
+
+
+def _padding_rows(
+    real: Sequence[Sequence[DiagnosisKey]], wanted: int, end: int, period: int
+) -> list[dict[str, Any]]:
+    """Rows of whole synthetic users, `wanted` of them due at `end`, in the order of their keys."""
+    rows: list[dict[str, Any]] = []
+    due = 0
+    for _ in range(_PADDING_ROUNDS):
+        for user in synthetic_users(real, wanted - due, end, _rng, period):
+            rows += key_rows(user, end, period, None)
+        due = sum(row["release_at"] <= end for row in rows)
+    return sorted(rows, key=lambda row: row["key"])
 
 
 def _diagnosis_key(row: Sequence[Any]) -> DiagnosisKey:

@@ -1,0 +1,53 @@
+"""A whole service for each test."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from bluezone.server import keys as role_keys
+from bluezone.server.logging import configure_logging
+from bluezone.server.people.passwords import hash_password
+from tests.server.diagnosis.installation import NOON, PASSWORD, Service, running
+
+
+@pytest.fixture(scope="session")
+def role_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Role keys and their trust document: making RSA keys is slow, so once for all tests."""
+    home = tmp_path_factory.mktemp("roles")
+    (home / "secrets").mkdir(mode=0o700)
+    root = role_keys.new_root()
+    start = NOON - 30 * 86400
+    certificates = role_keys.make_role_keys(home / "secrets", start, start)
+    (home / "public").mkdir()
+    document = role_keys.certify(certificates, 1, root)
+    (home / "public" / role_keys.TRUST_OBJECT).write_bytes(document)
+    role_keys.save_public_key(home / role_keys.ROOT_PUBLIC, root.public_key())
+    return home
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    return asyncio.run(hash_password(PASSWORD))
+
+
+@pytest.fixture
+async def service(
+    tmp_path: Path, role_home: Path, database_url: str, password_hash: str
+) -> AsyncIterator[Service]:
+    async with running(tmp_path, role_home, database_url, password_hash) as service:
+        yield service
+
+
+@pytest.fixture
+def real_logging(service: Service, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    # `capfd` first: logging keeps the standard error of the moment it is configured.
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    configure_logging(service.clock)
+    yield
+    root.handlers, root.level = before
+    structlog.reset_defaults()
