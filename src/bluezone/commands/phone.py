@@ -209,7 +209,7 @@ def report(
             click.echo(
                 translate(
                     _(
-                        "Thank you. {keys} keys were sent. The phones that were near yours will"
+                        "Thank you. Keys sent: {keys}. The phones that were near yours will"
                         " find out by themselves, at the earliest in two hours."
                     ),
                     language,

@@ -371,7 +371,7 @@ class ExposureCheck:
             counted = [
                 row.window
                 for row in result.windows
-                if row.dropped is None and row.window.day == day.day
+                if row.dropped is None and row.window.local_day == day.day
             ]
             warning = explain(day.day, counted, self._clock.now())
             self.exposures.warn(warning)
