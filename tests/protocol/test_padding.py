@@ -72,7 +72,7 @@ def test_every_synthetic_user_could_be_a_phone(
     seed: int, reports: int, wanted: int, time_of_day: int
 ) -> None:
     rng = random.Random(seed)
-    now = _NOON - _NOON % 86_400 + time_of_day
+    now = _NOON - _NOON % 86_400 + time_of_day + 0.5
     real = _hour_of_reports(reports, now, rng)
     users = synthetic_users(real, wanted, now, rng)
     for user in users:
@@ -90,7 +90,7 @@ def test_the_built_in_users_are_varied_and_end_within_the_window() -> None:
     assert 0.5 < sizes[15] / len(users) < 0.75
     ends = Counter(user[-1].tek.rolling_end for user in users)
     last = interval_number(_NOON) + 1
-    assert set(ends) == set(range(last - 6, last + 1))
+    assert set(ends) == set(range(last - 6, last))  # _NOON is the very end of an interval
     onset_known = sum(user[0].days_since_onset is not None for user in users) / len(users)
     assert 0.5 < onset_known < 0.9
 
@@ -168,6 +168,17 @@ def test_a_report_just_after_the_key_day_turns_moves_whole_chains() -> None:
     assert len(last_days) == 2
     for user in users:
         _assert_as_a_phone_reports(user, midnight + 1200)
+
+
+def test_a_report_that_waited_for_the_network_is_imitated_where_it_is() -> None:
+    rng = random.Random(9)
+    late = _reported(_NOON - 9 * 3600, rng)
+    users = synthetic_users([late], 3000, _NOON, rng)
+    early = [user for user in users if user[-1].tek.rolling_end < interval_number(_NOON) - 6]
+    assert len(early) >= len(users) // MIN_TEMPLATES
+    ends = {user[-1].tek.rolling_end - late[-1].tek.rolling_end for user in early}
+    assert ends <= set(range(-6, 7))
+    assert len(ends) > 3
 
 
 def test_nothing_wanted_is_nothing_made() -> None:

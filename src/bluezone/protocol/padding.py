@@ -6,12 +6,13 @@ are padding. So padding is never single keys: it is chains of days as a phone re
 modelled on the people who reported lately, stored and released by the same rules as theirs.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from bluezone.protocol.deployment import RETENTION_DAYS, ROLLING_PERIOD
+from bluezone.protocol.deployment import INTERVAL_SECONDS, RETENTION_DAYS, ROLLING_PERIOD
 from bluezone.protocol.intervals import interval_number
 from bluezone.protocol.keys import KEY_BYTES, DiagnosisKey, ReportType, TemporaryExposureKey
 
@@ -19,8 +20,8 @@ from bluezone.protocol.keys import KEY_BYTES, DiagnosisKey, ReportType, Temporar
 # copied the only two reports of an hour would show what those two looked like.
 MIN_TEMPLATES: Final = 20
 
-# A phone ends its key, then waits a little before it uploads: up to an hour earlier still counts.
-_UPLOAD_DELAY_INTERVALS: Final = 6
+# A report may have waited for the network: an end before the window is imitated this closely.
+_JITTER_INTERVALS: Final = 6
 
 # What an ordinary hour's reports look like, where there are none to learn from. Assumptions,
 # not measurements: most people have used the app for the whole period, some have no symptoms,
@@ -49,11 +50,8 @@ def synthetic_users(
     if count_keys_wanted <= 0:
         return []
     templates = [sorted(user, key=lambda row: row.tek.rolling_start) for user in real if user]
-    first_end = interval_number(now - window_seconds) + 1
-    last_end = interval_number(now) + 1
-    oldest_end = first_end - _UPLOAD_DELAY_INTERVALS
-    cut_ends = [user[-1].tek.rolling_end for user in templates if _is_cut(user, oldest_end)]
-    first_end, last_end = min([first_end, *cut_ends]), max([last_end, *cut_ends])
+    # A phone ends its key with the running interval.
+    window = interval_number(now - window_seconds) + 1, math.ceil(now / INTERVAL_SECONDS)
     # None stands for a user of the built-in distribution, drawn anew each time.
     one_round = [*templates, *[None] * (MIN_TEMPLATES - len(templates))]
     users: list[list[DiagnosisKey]] = []
@@ -61,34 +59,40 @@ def synthetic_users(
     while count < count_keys_wanted:
         if len(users) % len(one_round) == 0:  # every template once before any comes again
             rng.shuffle(one_round)
-        template = one_round[len(users) % len(one_round)] or _ordinary_user(last_end, rng)
-        users.append(_imitate(template, oldest_end, rng.randint(first_end, last_end), rng))
+        template = one_round[len(users) % len(one_round)] or _ordinary_user(window[1], rng)
+        users.append(_imitate(template, window, rng))
         count += len(users[-1])
     return users
 
 
-def _is_cut(user: Sequence[DiagnosisKey], oldest_end: int) -> bool:
-    """Whether the user's last key is that of the reporting day, ended by the report."""
-    return user[-1].tek.rolling_end >= oldest_end
-
-
 def _imitate(
-    template: Sequence[DiagnosisKey], oldest_end: int, end: int, rng: random.Random
+    template: Sequence[DiagnosisKey], window: tuple[int, int], rng: random.Random
 ) -> list[DiagnosisKey]:
-    """The template with fresh keys, reported so that its last key ends before interval `end`."""
-    days, cut = 0, _is_cut(template, oldest_end)
-    if cut:
-        # The report may fall on the other side of 00:00 UTC: then the whole chain moves.
-        days = (end - 1) // ROLLING_PERIOD - (template[-1].tek.rolling_end - 1) // ROLLING_PERIOD
+    """The template with fresh keys and another end of the key of the reporting day."""
+    last = template[-1].tek
+    new_end = _another_end(last, window, rng)
+    # The report may fall on the other side of 00:00 UTC: then the whole chain moves.
+    shift = ((new_end - 1) // ROLLING_PERIOD - (last.rolling_end - 1) // ROLLING_PERIOD) * (
+        ROLLING_PERIOD
+    )
     user = []
     for row in template:
-        start, period = row.tek.rolling_start + days * ROLLING_PERIOD, row.tek.rolling_period
-        if cut and row is template[-1]:
-            # A day's second key may begin after `end`; then it keeps its own length.
-            period = end - start if end > start else period
+        start, period = row.tek.rolling_start + shift, row.tek.rolling_period
+        if row is template[-1] and new_end > start:
+            period = new_end - start
         tek = TemporaryExposureKey(rng.randbytes(KEY_BYTES), start, period)
         user.append(replace(row, tek=tek))
     return user
+
+
+def _another_end(last: TemporaryExposureKey, window: tuple[int, int], rng: random.Random) -> int:
+    """Where a report like the one that ended `last` could have ended it as well."""
+    end = last.rolling_end
+    if window[0] <= end <= window[1]:
+        return rng.randint(*window)
+    if end % ROLLING_PERIOD == 0:  # the key of a full day, not ended by a report
+        return end
+    return min(rng.randint(end - _JITTER_INTERVALS, end + _JITTER_INTERVALS), max(end, window[1]))
 
 
 def _ordinary_user(end: int, rng: random.Random) -> list[DiagnosisKey]:
