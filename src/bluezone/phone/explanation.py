@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from bluezone.protocol.exposure import ExposureWindow
-from bluezone.protocol.intervals import vietnam_day, vietnam_time
+from bluezone.protocol.intervals import vietnam_time
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
 
@@ -71,14 +71,15 @@ _CLOSE_DB: Final = 63.0
 
 @dataclass(frozen=True, slots=True)
 class ExposureWarning:
-    """One UTC key day on which the owner was in close contact with a confirmed case.
+    """One Vietnamese day on which the owner was in close contact with confirmed cases.
 
-    `day` is the Vietnamese day of most of the minutes, `minutes` the whole time together,
-    `encounters` how many reported keys it came from, `noticed_at` the Unix time of the check.
+    `key_days` are the days (since 1970-01-01, UTC) of the reported keys, `minutes` the whole
+    time together, `encounters` how many keys it came from, `noticed_at` the Unix time of the
+    check.
     """
 
-    utc_day: int
     day: dt.date
+    key_days: tuple[int, ...]
     parts: tuple[PartOfDay, ...]
     minutes: int
     closeness: Closeness
@@ -115,23 +116,20 @@ class ExposureWarning:
         )
 
 
-def explain(utc_day: int, windows: Sequence[ExposureWindow], noticed_at: float) -> ExposureWarning:
-    """The warning for the windows of one key day. ValueError if there is none."""
+def explain(day: dt.date, windows: Sequence[ExposureWindow], noticed_at: float) -> ExposureWarning:
+    """The warning for the windows of one Vietnamese day. ValueError if there is none."""
     if not windows:
-        raise ValueError(f"day {utc_day} has no exposure window to explain")
-    days: Counter[dt.date] = Counter()
+        raise ValueError(f"{day} has no exposure window to explain")
     parts: set[PartOfDay] = set()
     closeness: Counter[Closeness] = Counter()
     for window in windows:
         for scan in window.scan_instances:
             closeness[_closeness(scan.typical_attenuation)] += scan.seconds_since_last_scan
             if scan.time is not None:
-                days[vietnam_day(scan.time)] += scan.seconds_since_last_scan
                 parts.add(PartOfDay.of(scan.time))
-    day = days.most_common(1)[0][0] if days else _calendar_day(utc_day)
     return ExposureWarning(
-        utc_day=utc_day,
         day=day,
+        key_days=tuple(sorted({window.day for window in windows})),
         parts=tuple(part for part in PartOfDay if part in parts),
         minutes=round(sum(window.seconds for window in windows) / 60),
         closeness=closeness.most_common(1)[0][0],
@@ -144,7 +142,3 @@ def _closeness(attenuation: float) -> Closeness:
     if attenuation < _VERY_CLOSE_DB:
         return Closeness.VERY_CLOSE
     return Closeness.CLOSE if attenuation < _CLOSE_DB else Closeness.NEARBY
-
-
-def _calendar_day(utc_day: int) -> dt.date:
-    return dt.date(1970, 1, 1) + dt.timedelta(days=utc_day)

@@ -4,6 +4,7 @@ docs/protocol.md, "Trust", "Index", "Key files". Nothing about this phone is sen
 phone asks for the same files.
 """
 
+import datetime as dt
 import hashlib
 import random
 from collections.abc import Callable
@@ -18,13 +19,12 @@ import numpy as np
 from bluezone.clock import Clock
 from bluezone.phone.diary import Diary, day_number
 from bluezone.phone.explanation import ExposureWarning, explain
-from bluezone.phone.exposures import Exposures
+from bluezone.phone.exposures import EPOCH_DAY, Exposures
 from bluezone.phone.identity import Identity
 from bluezone.phone.service import Service, ServiceError, ServiceFault
 from bluezone.phone.store import Store
 from bluezone.protocol.configuration import (
     DEFAULT_CONFIGURATION,
-    ConfigurationError,
     RiskConfiguration,
     read_configuration,
 )
@@ -257,7 +257,7 @@ class ExposureCheck:
         document = await self._fetch_document("configuration", "/v1/configuration.json")
         try:
             configuration = self._read_configuration(document)
-        except (EnvelopeError, ConfigurationError) as error:
+        except EnvelopeError as error:
             return CheckError(Problem.CONFIGURATION_REFUSED, str(error))
         self._configuration = configuration
         self.state.configuration_version = configuration.version
@@ -350,7 +350,7 @@ class ExposureCheck:
                 return DEFAULT_CONFIGURATION
             try:
                 self._configuration = self._read_configuration(document)
-            except (EnvelopeError, ConfigurationError):  # its key has expired since
+            except EnvelopeError:  # its key has expired since
                 return DEFAULT_CONFIGURATION
         return self._configuration
 
@@ -361,7 +361,7 @@ class ExposureCheck:
             return ()
         today = day_number(self._clock.now())
         result = score(windows, self.configuration, self._judge, today=today)
-        given = {warning.utc_day for warning in self.exposures.warnings()}
+        given = {warning.day for warning in self.exposures.warnings()}
         new: list[ExposureWarning] = []
         self.low_risk_days = 0
         for day in result.days:
@@ -373,9 +373,10 @@ class ExposureCheck:
                 for row in result.windows
                 if row.dropped is None and row.window.local_day == day.day
             ]
-            warning = explain(day.day, counted, self._clock.now())
+            date = EPOCH_DAY + dt.timedelta(days=day.day)
+            warning = explain(date, counted, self._clock.now())
             self.exposures.warn(warning)
-            if day.day not in given:
+            if date not in given:
                 new.append(warning)
                 if self._on_warning is not None:
                     self._on_warning(warning)

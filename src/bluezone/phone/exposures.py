@@ -1,11 +1,15 @@
 """What the checks have found: key files seen, exposure windows, and the warnings given."""
 
+import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.store import Store
 from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.index import IndexedFile
+
+EPOCH_DAY: Final = dt.date(1970, 1, 1)
 
 
 class Exposures:
@@ -65,7 +69,7 @@ class Exposures:
 
     def warn(self, warning: ExposureWarning) -> None:
         """Keep a warning; a later one of the same day replaces it."""
-        day = warning.utc_day
+        day = (warning.day - EPOCH_DAY).days
         self._store.execute(
             "INSERT OR REPLACE INTO warning (day, sealed) VALUES (?, ?)",
             (day, self._store.seal(warning, f"warning:{day}")),
