@@ -106,6 +106,17 @@ async def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> No
         await database.dispose()
 
 
+async def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "service.db"
+    path.write_bytes(b"something else entirely " * 100)
+    database = Database(f"sqlite:///{path}")
+    with pytest.raises(StorageUnavailable, match="SQLITE_NOTADB"):
+        async with database.read() as session:
+            await session.execute(text("SELECT 1"))
+    await database.dispose()
+    assert path.read_bytes().startswith(b"something else")
+
+
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/name", "sqlite://", "sqlite:///"])
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"SQLite URL needs a file|looks like"):

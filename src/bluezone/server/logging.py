@@ -8,7 +8,7 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 
@@ -22,8 +22,8 @@ _HARMLESS: Final = frozenset({"key_id", "status_code"})
 _Event = MutableMapping[str, Any]
 
 
-def configure_logging(clock: Clock) -> None:
-    """Send everything, that of libraries too, as JSON lines to standard error."""
+def configure_logging(clock: Clock, stream: TextIO | None = None) -> None:
+    """Send everything, that of libraries too, as JSON lines to `stream`, or standard error."""
 
     def stamp(_logger: object, _method: str, event: _Event) -> _Event:
         event["time"] = vietnam_time(clock.now()).isoformat(timespec="milliseconds")
@@ -40,7 +40,7 @@ def configure_logging(clock: Clock) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

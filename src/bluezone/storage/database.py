@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Integer, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -83,8 +83,10 @@ class Database:
                 session.begin(),
             ):
                 yield session
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            # The driver's text may quote values; its class and SQLSTATE never do.
+        except (DatabaseError, InterfaceError, PoolTimeout) as error:
+            if isinstance(error, DatabaseError) and not _is_unavailable(error):
+                raise
+            # The driver's text may quote values; its class and code never do.
             raise StorageUnavailable(_reason(error)) from error
 
     async def dispose(self) -> None:
@@ -112,6 +114,11 @@ def _full_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
+def _is_unavailable(error: DatabaseError) -> bool:
+    # SQLite says that a file is damaged, or none of its own, with the bare class.
+    return isinstance(error, OperationalError) or type(error.orig) is sqlite3.DatabaseError
+
+
 def _reason(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
@@ -121,6 +128,7 @@ def _reason(error: Exception) -> str:
 def _postgresql(url: URL) -> AsyncEngine:
     return create_async_engine(
         url,
+        hide_parameters=True,
         pool_size=10,
         max_overflow=0,
         pool_timeout=_WAIT_SECONDS,
@@ -136,8 +144,16 @@ def _postgresql(url: URL) -> AsyncEngine:
 
 def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_timeout=_WAIT_SECONDS, connect_args={"timeout": _WAIT_SECONDS}
+        url,
+        hide_parameters=True,
+        pool_timeout=_WAIT_SECONDS,
+        connect_args={"timeout": _WAIT_SECONDS},
     )
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def try_first(*_: object) -> None:
+        # aiosqlite leaves a thread behind when it cannot open the file; so fail before it.
+        sqlite3.connect(url.database or "").close()
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

@@ -1,0 +1,99 @@
+"""A service put together from its real parts, on a clock that the test moves."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from bluezone.clock import ManualClock
+from bluezone.server import installation
+from bluezone.server.app import create_app, open_services
+from bluezone.server.config import Settings
+from bluezone.server.context import Services
+from bluezone.server.people.passwords import hash_password
+from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.service import add_account
+
+NOON = 1_611_144_000  # 2021-01-20 12:00 UTC
+PASSWORD = "bốn con trâu qua cầu"
+
+
+@asynccontextmanager
+async def serving(services: Services) -> AsyncIterator[tuple[str, int]]:
+    """The application behind a real socket; yields its host and port."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(services), port=0, log_config=None, access_log=False, lifespan="off"
+        )
+    )
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells no other way
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()
+    server.should_exit = True
+    await running
+
+
+AddStaff = Callable[[str, StaffRole], Awaitable[None]]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation made at NOON, to copy: RSA keys take their time."""
+    home = tmp_path_factory.mktemp("installed") / "home"
+    asyncio.run(installation.create(Settings(home=home), ManualClock(NOON)))
+    return home
+
+
+@pytest.fixture
+def home(installed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(installed, tmp_path / "home"))
+
+
+@pytest.fixture
+def settings(home: Path, database_url: str) -> Settings:
+    return Settings(home=home, database=database_url)
+
+
+@pytest.fixture
+async def services(settings: Settings, clock: ManualClock) -> AsyncIterator[Services]:
+    opened = await open_services(settings, clock)
+    yield opened
+    await opened.database.dispose()
+
+
+@pytest.fixture
+async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the whole application, as from this machine."""
+    transport = httpx.ASGITransport(create_app(services))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as opened:
+        yield opened
+
+
+@pytest.fixture
+def add_staff(services: Services) -> AddStaff:
+    """Make an account with PASSWORD."""
+
+    async def add(name: str, role: StaffRole = StaffRole.HEALTH_WORKER) -> None:
+        password_hash = await hash_password(PASSWORD)
+        async with services.database.transaction() as session:
+            await add_account(
+                session,
+                name=name,
+                password_hash=password_hash,
+                role=role,
+                unit="HN-01",
+                now=services.now,
+            )
+
+    return add

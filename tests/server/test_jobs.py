@@ -1,0 +1,131 @@
+"""Jobs run once in their slot, catch up after downtime, and never in two processes at once."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bluezone.clock import ManualClock
+from bluezone.clock.driven import ClockFile, DrivenClock
+from bluezone.server.context import Services
+from bluezone.server.jobs import RETRY_SECONDS, Job, Scheduler
+from bluezone.storage.lease import Lease
+from tests.server.conftest import NOON
+
+HOUR = 3600
+
+
+class Work:
+    """A job that notes when it ran."""
+
+    def __init__(self, name: str = "work", period: int = HOUR) -> None:
+        self.job = Job(name, period, self._run)
+        self.ran_at: list[int] = []
+        self.fails = False
+
+    async def _run(self, services: Services, _lease: Lease) -> None:
+        if self.fails:
+            raise RuntimeError("the text of an error may hold a secret")
+        self.ran_at.append(services.now - NOON)
+
+
+async def test_once_in_each_slot(services: Services, clock: ManualClock) -> None:
+    work = Work()
+    scheduler = Scheduler(services, [work.job])
+    for _ in range(12):
+        await scheduler.run_due()
+        clock.advance(HOUR // 4)
+    assert work.ran_at == [0, HOUR, 2 * HOUR]
+
+
+async def test_it_sleeps_until_something_is_due(services: Services, clock: ManualClock) -> None:
+    scheduler = Scheduler(services, [Work("often", 600).job, Work("seldom", HOUR).job])
+    clock.advance(10)
+    assert await scheduler.run_due() == NOON + 600
+
+
+async def test_after_downtime_it_runs_once_at_once(services: Services, clock: ManualClock) -> None:
+    work = Work()
+    await Scheduler(services, [work.job]).run_due()
+    clock.advance(50 * HOUR + 120)
+    again = Scheduler(services, [work.job])  # a new process
+    await again.run_due()
+    await again.run_due()
+    assert work.ran_at == [0, 50 * HOUR + 120]
+
+
+async def test_a_failure_is_tried_again_and_the_others_go_on(
+    services: Services, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing, other = Work("failing"), Work("other")
+    failing.fails = True
+    scheduler = Scheduler(services, [failing.job, other.job])
+    assert await scheduler.run_due() == NOON + RETRY_SECONDS
+    assert other.ran_at == [0]
+    failing.fails = False
+    clock.advance(RETRY_SECONDS)
+    await scheduler.run_due()
+    assert failing.ran_at == [RETRY_SECONDS]
+    values = {
+        (sample.labels.get("job"), sample.labels.get("outcome")): sample.value
+        for family in text_string_to_metric_families(services.metrics.text().decode())
+        for sample in family.samples
+        if sample.name in {"bluezone_job_runs_total", "bluezone_job_lag_seconds"}
+    }
+    assert values["failing", "failed"] == values["failing", "done"] == 1
+    assert values["failing", None] == RETRY_SECONDS
+
+
+async def test_two_processes_share_the_work(services: Services, clock: ManualClock) -> None:
+    started, finish = asyncio.Event(), asyncio.Event()
+    ran: list[str] = []
+
+    async def slow(_services: Services, _lease: Lease) -> None:
+        ran.append("slow")
+        started.set()
+        await finish.wait()
+
+    first, second = (Scheduler(services, [Job("slow", HOUR, slow)]) for _ in range(2))
+    running = asyncio.create_task(first.run_due())
+    await started.wait()
+    assert not await second.run_once("slow")
+    finish.set()
+    await running
+    await second.run_due()
+    assert ran == ["slow"]
+
+
+async def test_a_job_that_lost_its_lease_is_not_recorded(
+    services: Services, clock: ManualClock
+) -> None:
+    async def oversleeps(services: Services, lease: Lease) -> None:
+        clock.advance(10 * HOUR)
+        assert await Lease(services.database, clock, lease.name).acquire()
+
+    scheduler = Scheduler(services, [Job("oversleeps", HOUR, oversleeps)])
+    assert not await scheduler.run_once("oversleeps")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_driven_clock_waits_for_the_work(services: Services, tmp_path: Path) -> None:
+    """The horizon stands at the job's hour until the job is done."""
+    file = ClockFile.create(tmp_path / "clock", NOON + 10)
+    object.__setattr__(services, "clock", DrivenClock(file))
+    horizons: list[float] = []
+
+    async def work(services: Services, _lease: Lease) -> None:
+        horizons.append(file.horizon)
+
+    task = asyncio.create_task(Scheduler(services, [Job("work", 600, work)]).run())
+    for due in (NOON + 600, NOON + 1200):
+        while file.horizon != due:  # noqa: ASYNC110 - shared memory has no event
+            await asyncio.sleep(0.005)
+        file.now = due
+    while len(horizons) < 3:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    assert horizons[1:] == [NOON + 600, NOON + 1200]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    file.close()
