@@ -94,6 +94,15 @@ def test_reads_the_published_form() -> None:
     assert (weak.level, weak.value) == (2, 0.0)
 
 
+def test_the_first_value_of_a_level_is_the_one_used() -> None:
+    document = published()
+    document["transmissionRiskValueMapping"] += [
+        {"transmissionRiskLevel": 8, "transmissionRiskValue": 0}
+    ]
+    risk = parse_configuration(json.dumps(document).encode()).transmission_risk
+    assert risk.risk(ReportType.CONFIRMED_TEST, Infectiousness.HIGH).value == 1.6
+
+
 @pytest.mark.parametrize(
     "wrapper", ["defaultRiskCalculationConfiguration", "riskCalculationParameters"]
 )

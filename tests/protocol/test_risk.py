@@ -140,6 +140,7 @@ def test_every_reason_to_drop_a_window() -> None:
             window(close, day=TODAY - 10),
             window(close, day=TODAY - 11),
             window([(50, 119)]),
+            window([(50, -86_160), (50, 119)]),  # the clock was set back a day
             window(close, kind=ReportType.CONFIRMED_CLINICAL_DIAGNOSIS),
             window([(50, 180)]),
         )
@@ -150,6 +151,7 @@ def test_every_reason_to_drop_a_window() -> None:
         DropReason.REPORT_TYPE,
         None,
         DropReason.TOO_OLD,
+        DropReason.MINUTES_AT_ATTENUATION,
         DropReason.MINUTES_AT_ATTENUATION,
         DropReason.TRANSMISSION_RISK_LEVEL,
         DropReason.TOO_SHORT,
