@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bluezone.protocol.configuration import (
@@ -365,6 +366,7 @@ configurations = st.builds(
 
 
 @given(configurations)
+@example(replace(DEFAULT_CONFIGURATION, version=2**53 - 1))
 def test_what_is_written_reads_equal(configuration: RiskConfiguration) -> None:
     assert parse_configuration(encode_configuration(configuration)) == configuration
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any, NoReturn, TypeVar
 
 _Enum = TypeVar("_Enum", bound=IntEnum)
+_EXACT = 2**53  # beyond it a float no longer tells whole numbers apart
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
 
 
@@ -81,7 +82,7 @@ class Node:
     def number(self, least: float = -math.inf, most: float = math.inf) -> float:
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             self.fail(f"expected a number, found {_describe(self.value)}")
-        if not least <= self.value <= most or abs(self.value) > 1e15:
+        if not least <= self.value <= most or abs(self.value) > _EXACT:
             self.fail(f"{self.value} is outside {least:g} to {most:g}")
         return float(self.value)
 
