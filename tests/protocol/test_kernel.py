@@ -163,5 +163,7 @@ def test_a_processor_without_the_instructions_gets_the_portable_kernel(
         with monkeypatch.context() as patch:
             patch.setattr(llvm, "get_host_cpu_features", lambda m=missing: features | {m: False})
             assert x86.compiled.__wrapped__() is None
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert x86.compiled.__wrapped__() is None
+    for question, answer in (("machine", "aarch64"), ("system", "Windows")):
+        with monkeypatch.context() as patch:
+            patch.setattr(platform, question, lambda a=answer: a)
+            assert x86.compiled.__wrapped__() is None

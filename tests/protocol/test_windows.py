@@ -124,6 +124,12 @@ def test_half_an_hour_of_scans_is_one_window_and_the_next_scan_begins_another() 
     assert [len(window.scan_instances) for window in windows] == [6, 1]
 
 
+@pytest.mark.parametrize(("later", "count"), [(MAX_WINDOW_SECONDS - 1, 1), (MAX_WINDOW_SECONDS, 2)])
+def test_a_window_spans_less_than_half_an_hour(later: int, count: int) -> None:
+    heard = [_Heard(_MIDNIGHT, seconds=60), _Heard(_MIDNIGHT + later, seconds=60)]
+    assert len(_windows(heard)) == count
+
+
 def test_an_encounter_across_the_turn_of_the_day_is_two_encounters() -> None:
     # Two keys meet at 07:00 in Vietnam; nothing says that they are one phone's.
     midnight = _MIDNIGHT + 144 * 600
@@ -144,6 +150,12 @@ def test_two_identifiers_of_one_scan_are_one_instance() -> None:
     assert scan.typical_attenuation == pytest.approx(-8 + 67.5)
     assert scan.min_attenuation == -8 + 60
     assert scan.seconds_since_last_scan == 240
+
+
+def test_a_late_first_packet_does_not_join_two_scans() -> None:
+    # Scans four minutes apart; the first packet came four seconds into the first of them.
+    (window,) = _windows([_Heard(_MIDNIGHT + 4), _Heard(_MIDNIGHT + 240)])
+    assert window.seconds == 2 * 240
 
 
 def test_scans_five_seconds_apart_are_scans_of_their_own() -> None:

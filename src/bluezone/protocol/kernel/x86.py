@@ -1,7 +1,7 @@
 """The kernel for x86-64 processors with AES and SHA instructions, compiled by LLVM at first use.
 
 SHA-256 follows FIPS 180-4, AES-128 FIPS 197, the derivation the EN Cryptography
-Specification v1.2. Every `_function` that takes a builder emits straight-line code.
+Specification v1.2. A function that takes a `builder` emits code where the builder stands.
 """
 
 import ctypes
@@ -247,8 +247,8 @@ def _module() -> ir.Module:
 @cache
 def compiled() -> Search | None:
     """The kernel for this processor, or None if it lacks the instructions. About 0.1 s."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return None
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return None  # elsewhere it has never run
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features()
