@@ -22,6 +22,12 @@ class Releases:
         self._pins = pins
         self._witness = witness
 
+    def before(self, time: float | None) -> float | None:
+        """The last release before `time`: what a phone that warned then had just learnt."""
+        if time is None:
+            return None
+        return max((at for at in self.by_day.values() if at <= time), default=None)
+
     async def look(self, cases: Collection[int], now: float) -> float:
         """Read what is new; returns when the next index is due (Unix seconds).
 
