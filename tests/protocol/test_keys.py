@@ -1,5 +1,8 @@
 """Key derivation against the published vectors of the specification and the library's HKDF."""
 
+import json
+from pathlib import Path
+
 import hypothesis.strategies as st
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -13,28 +16,38 @@ from bluezone.protocol.keys import (
     rolling_proximity_identifiers,
 )
 
-# google/exposure-notifications-internals (Apache-2.0), TestVectors.java, EN v1.2.
-_TEK = TemporaryExposureKey(bytes.fromhex("75c734c6dd1a782de7a965da5eb93125"), 2642976)
-_RPIK = "185ad91db69ec7dd048960f1f3ba6175"
-_AEMK = "d57c46af7a1d83965b9bed8bd152936a"
-_METADATA = bytes.fromhex("40080000")
-_ADVERTISED = {
-    0: ("8be6cd371c5c891604bfbe49df845096", "72033874"),
-    1: ("3c9a1de5dd6b02afa7fded7b570b3e56", "c29211b1"),
-    2: ("243ffe9a3b08bded3094bac8630bb8ad", "6adfad03"),
-    4: ("b3b85a69ebaec78db739852d1f34e0fa", "5668c474"),
-    7: ("9888ca7e6738ec4bc6e420b20f878b3a", "9f84a9a6"),
-}
+_VECTORS = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "google_en_crypto.json").read_text(encoding="utf-8")
+)
+_TEK = TemporaryExposureKey(bytes.fromhex(_VECTORS["tek"]), _VECTORS["rolling_start"])
 
 
 def test_the_specifications_vectors() -> None:
-    assert rolling_proximity_identifier_key(_TEK.key).hex() == _RPIK
-    assert associated_encrypted_metadata_key(_TEK.key).hex() == _AEMK
+    aem_key = associated_encrypted_metadata_key(_TEK.key)
+    assert rolling_proximity_identifier_key(_TEK.key).hex() == _VECTORS["rpik"]
+    assert aem_key.hex() == _VECTORS["aemk"]
     identifiers = rolling_proximity_identifiers(_TEK)
-    assert len(identifiers) == 144 * 16
-    for i, (rpi, aem) in _ADVERTISED.items():
-        assert identifiers[16 * i : 16 * i + 16].hex() == rpi
-        assert crypt_metadata(bytes.fromhex(_AEMK), bytes.fromhex(rpi), _METADATA).hex() == aem
+    metadata = bytes.fromhex(_VECTORS["metadata"])
+    advertised = [
+        [rpi.hex(), crypt_metadata(aem_key, rpi, metadata).hex()]
+        for rpi in (identifiers[at : at + 16] for at in range(0, len(identifiers), 16))
+    ]
+    assert len(advertised) == 144
+    assert advertised == _VECTORS["advertised"]
+
+
+@given(st.integers(0, 143), st.integers(0, 144))
+def test_a_shorter_key_broadcasts_a_part_of_the_days_identifiers(first: int, period: int) -> None:
+    part = TemporaryExposureKey(_TEK.key, _TEK.rolling_start + first, min(period, 144 - first))
+    day = rolling_proximity_identifiers(_TEK)
+    assert rolling_proximity_identifiers(part) == day[16 * first : 16 * (first + period)]
+
+
+@given(
+    st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16), st.binary(max_size=4)
+)
+def test_metadata_decrypts_to_what_was_encrypted(key: bytes, rpi: bytes, metadata: bytes) -> None:
+    assert crypt_metadata(key, rpi, crypt_metadata(key, rpi, metadata)) == metadata
 
 
 @given(st.binary(min_size=16, max_size=16))
