@@ -2,21 +2,17 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bluezone.protocol.deployment import EMBARGO_SECONDS
 from bluezone.protocol.intervals import interval_number
-from bluezone.server.context import Services
 from bluezone.server.diagnosis import publication
 from bluezone.server.diagnosis.publication import EXPORTS, export_keys
 from bluezone.server.diagnosis.retention import delete_expired
-from bluezone.storage.database import Database
 from bluezone.storage.lease import LeaseLost
-from bluezone.storage.objects import ObjectStore
+from tests.server.diagnosis.fuse import Fuse, with_fuse
 from tests.server.diagnosis.installation import NOON, Service
 
 
@@ -142,54 +138,8 @@ class Killed(Exception):  # noqa: N818
     """Stands for the end of the process: nothing after it runs."""
 
 
-class Fuse:
-    """Burns with each commit and each change of an object, before it and after it."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def burn(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
-
-
-class FusedObjects:
-    def __init__(self, objects: ObjectStore, fuse: Fuse) -> None:
-        self._objects = objects
-        self._fuse = fuse
-
-    async def put(self, name: str, data: bytes) -> None:
-        self._fuse.burn()
-        await self._objects.put(name, data)
-        self._fuse.burn()
-
-    async def delete(self, name: str) -> None:
-        self._fuse.burn()
-        await self._objects.delete(name)
-        self._fuse.burn()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._objects, name)
-
-
-class FusedDatabase:
-    def __init__(self, database: Database, fuse: Fuse) -> None:
-        self._database = database
-        self._fuse = fuse
-
-    def transaction(self) -> Any:
-        @asynccontextmanager
-        async def fused() -> Any:
-            async with self._database.transaction() as session:
-                yield session
-                self._fuse.burn()
-            self._fuse.burn()
-
-        return fused()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._database, name)
+def die() -> None:
+    raise Killed
 
 
 async def test_killed_between_any_two_steps_no_key_is_lost_or_repeated(service: Service) -> None:
@@ -200,12 +150,7 @@ async def test_killed_between_any_two_steps_no_key_is_lost_or_repeated(service: 
         report = await service.report(service.keys(days=2))
         expected |= {one.tek.key for one in report.keys[:-1]}
         service.clock.advance(3600)
-        fuse = Fuse(steps)
-        mortal: Services = replace(
-            service.services,
-            database=FusedDatabase(service.services.database, fuse),  # type: ignore[arg-type]
-            objects=FusedObjects(service.services.objects, fuse),
-        )
+        mortal = with_fuse(service.services, Fuse(steps, die))
         try:
             await service.run(export_keys, mortal)
             survived = True
