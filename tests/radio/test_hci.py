@@ -240,7 +240,7 @@ def test_a_controller_that_never_answers_is_said() -> None:
         def on_packet(self, _packet: bytes) -> None: ...
 
     async def scene(clock: LoopClock) -> None:
-        with pytest.raises(RadioError, match="did not answer HCI_RESET") as fault:
+        with pytest.raises(RadioError, match="no sensible answer to HCI_RESET") as fault:
             await HciRadio.attach(Dead(), clock)
         assert fault.value.state is RadioState.UNAVAILABLE
 

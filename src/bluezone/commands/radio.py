@@ -26,7 +26,9 @@ from bluezone.radio.shared import SharedRadio
     show_default=True,
     help="Metres between one phone and the next; they stand in a line.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Fixes shadows and fading.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes shadows and fading."
+)
 @click.option(
     "--every",
     type=click.FloatRange(0.1, 3600.0),

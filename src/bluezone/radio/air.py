@@ -133,7 +133,7 @@ class Air:
     def __init__(self, clock: Clock, physics: AirPhysics | None = None, seed: int = 0) -> None:
         self.clock = clock
         self.physics = physics or AirPhysics()
-        self.seed = seed
+        self.seed = seed % 2**64
         self.statistics = AirStatistics()
         self.version = 0  # changes when somebody joins, moves or leaves
         self.stations: list[Station] = []
@@ -215,7 +215,7 @@ class Air:
         self._xy = np.array([s.position for s in self.stations], np.float64).reshape(-1, 2)
         self._space = np.array([self._space_number(s.space) for s in self.stations], np.int64)
         serials = np.array([s.serial for s in self.stations], np.uint64)
-        seed = np.array([self.seed % 2**64], np.uint64)
+        seed = np.array([self.seed], np.uint64)
         self._word = scramble(scramble(seed) ^ scramble(serials + np.uint64(1)))
         power = np.array([s.tx_power for s in self.stations], np.float64)
         # Two further hashes of the same word: how each device differs, sending and receiving.

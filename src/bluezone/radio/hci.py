@@ -5,6 +5,7 @@ refuses to mix them with extended ones (Core Specification, Vol 4, Part E, 3.1.1
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Iterator
@@ -48,6 +49,10 @@ def advertising_reports(packet: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         rssi = packet[end] - 256 if packet[end] > _RSSI_UNKNOWN else packet[end]
         yield packet[position + 7 : position + 1 : -1], packet[position + 9 : end], rssi
         position = end + 1
+
+
+class _RefusedError(RadioError):
+    """The controller answered, with an error code."""
 
 
 class _BeaconHost(Host):
@@ -133,8 +138,8 @@ class HciRadio:
                 )
             )
             await self._send(hci.HCI_LE_Set_Advertising_Data_Command(advertising_data=data))
+            self._advertising = True  # from here on it may be, even if we are cancelled
             await self._send(hci.HCI_LE_Set_Advertising_Enable_Command(advertising_enable=1))
-            self._advertising = True
             await self._set_scanning(bool(self._windows))
 
     async def stop(self) -> None:
@@ -163,12 +168,10 @@ class HciRadio:
     async def close(self) -> None:
         """Fall silent and release the controller; closing twice is fine."""
         try:
-            if self._state is RadioState.ON:
+            with contextlib.suppress(RadioError):  # it is going away anyway
                 async with self._commands:
                     await self._set_scanning(False)
                     await self._stop_advertising()
-        except RadioError:
-            pass  # it is going away anyway
         finally:
             self._state = RadioState.UNAVAILABLE
             if self._transport is not None:
@@ -252,6 +255,7 @@ class HciRadio:
                     scanning_filter_policy=0,
                 )
             )
+            self._scanning = True  # from here on it may be, even if we are cancelled
         await self._send(
             hci.HCI_LE_Set_Scan_Enable_Command(le_scan_enable=int(wanted), filter_duplicates=0)
         )
@@ -262,11 +266,12 @@ class HciRadio:
         try:
             return await self._host.send_sync_command(command, response_timeout=_ANSWER_SECONDS)
         except hci.HCI_Error as refusal:
-            raise RadioError(f"the controller refused {command.name}: {refusal}") from refusal
-        except (BaseBumbleError, OSError, TimeoutError) as fault:
+            raise _RefusedError(f"the controller refused {command.name}: {refusal}") from refusal
+        except (BaseBumbleError, OSError, TimeoutError, AssertionError, RuntimeError) as fault:
+            # The last two are Bumble's words for an answer that makes no sense.
             self._state = RadioState.UNAVAILABLE
             raise RadioError(
-                f"the controller did not answer {command.name}; is it still plugged in?"
+                f"no sensible answer to {command.name} from the controller; is it still plugged in?"
             ) from fault
 
     def _require_on(self) -> None:

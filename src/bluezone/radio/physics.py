@@ -40,9 +40,10 @@ class AirPhysics:
     # Furniture, bystanders, the way a phone lies in a bag: differs by pair, lasts minutes.
     shadowing_db: float = 4.0
     shadowing_seconds: float = 180.0
-    # A body behind the phone takes this much; each of the two people turns over minutes.
+    # A body between its phone and the peer takes this much; people turn, but rarely: the
+    # error of a pair is an offset that outlasts the quarter of an hour that counts.
     body_db: float = 6.0
-    turning_seconds: float = 240.0
+    turning_seconds: float = 600.0
     # What remains of a model's difference after calibration, once sending, once receiving.
     device_db: float = 2.0
     # Reflections change with the advertising channel and the last centimetre: each packet
