@@ -38,7 +38,7 @@ class Truth:
         self.positions: NDArray[np.float64] = np.zeros((people, 2))
         self.spaces: NDArray[np.int64] = np.arange(-people, 0)  # nobody is anywhere yet
         self._pairs: NDArray[np.bool_] = np.zeros((len(Nearness), people, people), bool)
-        self._since: NDArray[np.float64] = np.full((people, people), now)
+        self._since: NDArray[np.float64] = np.full((people, people), now, float)
         self._seconds: dict[tuple[int, int], NDArray[np.float64]] = {}  # by local and UTC day
         self._now = now
 
