@@ -406,6 +406,13 @@ def test_a_decompression_bomb_is_not_inflated() -> None:
     assert "export.sig declares 100000 bytes" in _refusal(signature)
 
 
+@pytest.mark.parametrize("empty", [b"\x3a\x00", b"\xba\x00\x00", b"\x42\x00", b"\x32\x00"])
+def test_a_bomb_of_empty_messages_is_not_parsed(empty: bytes) -> None:
+    """Small as a zip, within the limit once inflated, gigabytes once parsed."""
+    content = EXPORT_HEADER + empty * 7_000_000
+    assert "more messages than any file of keys" in _refusal(_file(content), None)
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [

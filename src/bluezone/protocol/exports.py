@@ -37,6 +37,13 @@ ECDSA_P256_SHA256: Final = "1.2.840.10045.4.3.2"
 MIN_ROLLING_START: Final = 2_629_440
 MAX_ROLLING_START: Final = (2**32 - 1) // 600 - ROLLING_PERIOD
 
+# A file within its size limits holds about a million keys. Thirty million empty ones compress
+# to nothing but cost the parser gigabytes, and a file that is only looked into is not signed
+# by anyone we know. Each costs at least the byte that begins it, so those bytes are counted:
+# the tags of keys, revised keys and signature_infos, in their short and longer spellings.
+_MESSAGE_TAGS: Final = (b"\x3a", b"\xba", b"\x42", b"\xc2", b"\x32", b"\xb2")
+_MAX_MESSAGE_TAGS: Final = 6_000_000
+
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
 
@@ -195,6 +202,8 @@ def _parse_content(content: bytes) -> export_pb2.TemporaryExposureKeyExport:
         raise ExportFault(f"export.bin begins with {header!r}, not {EXPORT_HEADER!r}")
     if len(content) == len(EXPORT_HEADER):
         raise ExportFault("export.bin has nothing after its header")
+    if sum(content.count(tag) for tag in _MESSAGE_TAGS) > _MAX_MESSAGE_TAGS:
+        raise ExportFault("export.bin holds more messages than any file of keys")
     try:
         return export_pb2.TemporaryExposureKeyExport.FromString(content[len(EXPORT_HEADER) :])
     except DecodeError as error:
