@@ -1,0 +1,60 @@
+"""`bluezone demo` as somebody types it."""
+
+import json
+import socket
+import subprocess
+import sys
+
+from click.testing import CliRunner
+
+from bluezone.commands.demo import command
+
+_SMALL = ["--people", "6", "--days", "1", "--seed", "3", "--headless", "--json"]
+_VARYING = ("wall_seconds", "command_seconds")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bluezone", "demo", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_same_seed_gives_the_same_verdict():
+    verdicts = []
+    for _ in range(2):
+        done = run(*_SMALL)
+        assert done.returncode == 0, done.stderr
+        verdict = json.loads(done.stdout.splitlines()[-1])
+        verdicts.append({key: value for key, value in verdict.items() if key not in _VARYING})
+    assert verdicts[0] == verdicts[1]
+    assert {
+        "people",
+        "days",
+        "close_contacts",
+        "warned_close",
+        "missed",
+        "false_alarms",
+        "minutes_to_warning_median",
+    } <= set(verdicts[0])
+    assert "Dương tính:" in done.stdout
+    assert "Tested positive:" in done.stdout
+
+
+def test_a_town_of_one_is_refused():
+    refused = CliRunner().invoke(command, ["--people", "1"])
+    assert refused.exit_code == 2
+    assert "--people" in refused.output
+
+
+def test_a_port_that_is_taken_is_said():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused = CliRunner().invoke(command, ["--port", port, "--no-open"])
+    assert refused.exit_code == 1
+    assert f"port {port}" in refused.output
+    assert "Traceback" not in refused.output
