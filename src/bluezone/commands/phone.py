@@ -408,7 +408,9 @@ def _settings(home: Path, address: str | None, pins: tuple[Path, ...]) -> _Setti
         if path.exists():
             kept = msgspec.json.decode(path.read_bytes(), type=_Settings)
         address = address or (kept.service if kept else None)
-        pems = [pin.read_text("ascii") for pin in pins] or (kept.pins if kept else [])
+        pems = [pin.read_text("utf-8", errors="replace") for pin in pins] or (
+            kept.pins if kept else []
+        )
         if address is None or not pems:
             raise click.ClickException(
                 f"There is no phone in {home} yet: give --service ADDRESS and --pin"

@@ -72,7 +72,7 @@ class Diary:
         """
         pages: list[bytes] = []
         for day, sealed in self._store.execute(
-            "SELECT day, sealed FROM scan WHERE day BETWEEN ? AND ? ORDER BY id",
+            "SELECT day, sealed FROM scan WHERE day BETWEEN ? AND ? ORDER BY day, id",
             (first_day, last_day),
         ):
             page = self._unseal(day, sealed)

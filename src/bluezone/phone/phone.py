@@ -17,7 +17,7 @@ from bluezone.phone.exposure_check import Check, ExposureCheck
 from bluezone.phone.home import Home
 from bluezone.phone.identity import Identity
 from bluezone.phone.notices import Notice
-from bluezone.phone.report import Receipt, Reporter, ReportError, ReportFault
+from bluezone.phone.report import Receipt, Reporter, ReportError, ReportFault, typed_code
 from bluezone.phone.sealing import DiaryKey, Entropy, KeyPlace
 from bluezone.phone.service import Service, ServiceError
 from bluezone.phone.store import Store, StoreError, StoreFault
@@ -244,6 +244,7 @@ class Phone:
         """
         if not consent:
             raise ReportError(ReportFault.NO_CONSENT)
+        code = typed_code(code)  # what cannot be a code is said without asking anybody
         trust = await self._trust()
         try:
             receipt = await self._reporter.report(code, trust)

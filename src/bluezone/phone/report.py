@@ -145,11 +145,10 @@ class Reporter:
         return self._store.load(_REPORTED, float)
 
     async def report(self, code: str, trust: Trust) -> Receipt:
-        """Both legs. Raises ReportError, ServiceError, StoreError.
+        """Both legs for a code of digits. Raises ReportError, ServiceError, StoreError.
 
         After a ServiceError that is not final, the same call goes on where it stopped.
         """
-        code = typed_code(code)
         pending = self._store.load(_PENDING, _Pending)
         if pending is None or (pending.permission is None and pending.code != code):
             pending = self._begin(code, trust)

@@ -1,0 +1,165 @@
+"""`bluezone phone` as a person uses it, with the real radio process and no service."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bluezone.commands.phone import command
+
+_BLUEZONE = Path(sys.executable).parent / "bluezone"
+
+
+@pytest.fixture
+def pin(tmp_path: Path) -> Path:
+    path = tmp_path / "root-public.pem"
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    path.write_bytes(
+        key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address on this machine where nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def radio() -> Iterator[str]:
+    process = subprocess.Popen(
+        [_BLUEZONE, "radio", "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    yield process.stdout.readline().split()[-1]
+    process.terminate()
+    process.wait()
+    process.stdout.close()
+
+
+def _phone(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(command, [*map(str, arguments)])
+
+
+def test_two_phones_in_two_terminals_notice_each_other(
+    tmp_path: Path, pin: Path, nobody: str, radio: str
+) -> None:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    phones = [
+        subprocess.Popen(
+            [
+                *(_BLUEZONE, "phone", "run", "--home", tmp_path / name, "--service", nobody),
+                *("--pin", pin, "--radio", radio, "--scan-every", "5", "--language", language),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for name, language in (("an", "vi"), ("binh", "en"))
+    ]
+    expected = ("Điện thoại xung quanh: 1", "Phones nearby: 1")
+    try:
+        for phone, line in zip(phones, expected, strict=True):
+            assert phone.stdout is not None
+            printed = phone.stdout.readline()
+            assert "AES" not in printed
+            while line not in (printed := phone.stdout.readline()):
+                assert printed, "the phone ended before it saw the other"
+        beside = _phone("status", "--home", tmp_path / "an", "--language", "en")
+        assert beside.exit_code == 0, beside.output
+        assert "Days with encounters in the diary: 1" in beside.output
+        in_use = _phone("forget", "--home", tmp_path / "an", "--yes", "--language", "en")
+        assert in_use.exit_code == 1
+        assert "running in another window" in in_use.output
+    finally:
+        for phone in phones:
+            phone.send_signal(signal.SIGINT)
+        codes = [phone.wait(20) for phone in phones]
+        for phone in phones:
+            phone.stdout.close()
+    assert codes == [0, 0]
+    assert (tmp_path / "an").stat().st_mode & 0o077 == 0
+    gone = _phone("forget", "--home", tmp_path / "an", "--yes")
+    assert gone.exit_code == 0
+    assert list((tmp_path / "an").iterdir()) == []
+
+
+def test_a_phone_has_to_be_told_once_where_its_service_is(
+    tmp_path: Path, pin: Path, nobody: str
+) -> None:
+    home = tmp_path / "phone"
+    unknown = _phone("warnings", "--home", home)
+    assert unknown.exit_code == 1
+    assert "--pin" in unknown.output
+    told = _phone("check", "--home", home, "--service", nobody, "--pin", pin, "--language", "en")
+    assert told.exit_code == 1
+    assert "cannot be reached" in told.output
+    later = _phone("warnings", "--home", home, "--language", "en")
+    assert (later.exit_code, later.output) == (0, "No warnings.\n")
+
+
+def test_a_report_shows_what_is_sent_and_asks(tmp_path: Path, pin: Path, nobody: str) -> None:
+    home = tmp_path / "phone"
+    arguments = ["--home", str(home), "--service", nobody, "--pin", str(pin)]
+    result = CliRunner().invoke(command, ["report", "1234", *arguments], input="n\n")
+    assert result.exit_code == 1
+    assert "Dữ liệu được gửi" in result.output
+    assert "không đồng ý" in result.output
+    wrong = _phone("report", "1234", "--yes", "--language", "en", *arguments)
+    assert "A code has 12 digits" in wrong.output
+    unreachable = _phone("report", "123456789012", "--yes", "--language", "en", *arguments)
+    assert unreachable.exit_code == 1
+    assert "Nothing was sent" in unreachable.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--service", "http://bluezone.example"], "https"),
+        (["--pin", __file__], "PEM"),
+    ],
+)
+def test_unsafe_settings_are_refused_in_words(
+    tmp_path: Path, pin: Path, nobody: str, arguments: list[str], complaint: str
+) -> None:
+    good = ["--service", nobody, "--pin", str(pin)]
+    kept = [
+        value
+        for option, value in zip(good[::2], good[1::2], strict=True)
+        if option not in arguments
+        for value in (option, value)
+    ]
+    result = _phone("check", "--home", tmp_path / "phone", *kept, *arguments)
+    assert result.exit_code == 1
+    assert complaint in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_radio_that_is_not_there_is_said(tmp_path: Path, pin: Path, nobody: str) -> None:
+    arguments = ["--home", tmp_path / "phone", "--service", nobody, "--pin", pin]
+    result = _phone("run", *arguments, "--radio", "tcp-client:127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "radio" in result.output
+
+
+def test_damaged_settings_are_said(tmp_path: Path) -> None:
+    (tmp_path / "phone.json").write_text("{")
+    result = _phone("status", "--home", tmp_path)
+    assert result.exit_code == 1
+    assert "phone.json is damaged" in result.output
