@@ -54,6 +54,19 @@ def test_a_wall_takes_its_loss_and_distance_takes_the_rest() -> None:
     assert _level(air, a, b) == pytest.approx(same)
 
 
+def test_only_who_is_in_range_looks_again_after_a_move() -> None:
+    air = Air(ManualClock(NOON), seed=3)
+    here, there, far = air.join((0.0, 0.0)), air.join((5.0, 0.0)), air.join((90_000.0, 0.0))
+    before = [station.neighbours() for station in (here, there, far)]
+    there.move((6.0, 0.0), "")
+    after = [station.neighbours() for station in (here, there, far)]
+    assert [old is new for old, new in zip(before, after, strict=True)] == [False, False, True]
+    there.move((90_001.0, 0.0), "")
+    assert here.neighbours().stations == []
+    assert far.neighbours().stations == [there]
+    assert there.neighbours().stations == [far]
+
+
 def test_who_leaves_is_gone_and_may_leave_twice() -> None:
     air = Air(ManualClock(NOON))
     a, b, c = (air.join((float(x), 0.0)) for x in range(3))

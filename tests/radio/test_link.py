@@ -230,3 +230,42 @@ async def test_overload_is_counted_and_the_loop_stays_alive() -> None:
     assert statistics.offered == statistics.delivered + statistics.faded + statistics.dropped
     assert ticks >= 3  # others still get their turn
     assert any(heard)
+
+
+def test_a_packet_that_comes_too_late_is_dropped_and_counted() -> None:
+    async def scene(clock: LoopClock) -> None:
+        link = AirLink(Air(clock, QUIET))
+        (sender, its_host), (receiver, my_host) = _controller(link), _controller(link, 1.0)
+        assert await _ask(receiver, my_host, _scan(1)) == 0
+        await _start_beacon(sender, its_host, encode_advertisement(bytes(20)))
+        statistics = link.air.statistics
+        before = statistics.delivered
+        link.transmit(sender, late=0.2, missed=3)
+        assert statistics.delivered == before
+        assert statistics.dropped == 4
+        assert statistics.worst_lag == 0.2
+        link.transmit(sender, late=0.0, missed=0)
+        assert statistics.delivered + statistics.faded == before + 1
+
+    in_virtual_time(scene)
+
+
+def test_no_more_than_a_bounded_queue_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bluezone.radio.link._MAX_QUEUED", 8)
+
+    async def scene(clock: LoopClock) -> None:
+        link = AirLink(Air(clock, QUIET))
+        (sender, its_host), (receiver, my_host) = _controller(link), _controller(link, 1.0)
+        assert await _ask(receiver, my_host, _scan(1)) == 0
+        await _start_beacon(sender, its_host, encode_advertisement(bytes(20)))
+        my_host.packets.clear()
+        statistics = link.air.statistics
+        delivered, dropped = statistics.delivered, statistics.dropped
+        for _ in range(50):  # a burst within one turn of the loop
+            link.transmit(sender, late=0.0, missed=0)
+        assert statistics.delivered - delivered <= 8
+        assert statistics.dropped - dropped >= 40
+        await asyncio.sleep(0)
+        assert 1 <= len(my_host.reports()) <= 9
+
+    in_virtual_time(scene)

@@ -15,8 +15,9 @@ from bluezone.radio.physics import AirPhysics, Floats, Words, drift, normal, scr
 # two phones do not collide for ever (Core Specification, Vol 6, Part B, 4.4.2.2.1).
 ADV_DELAY_SECONDS: Final = 0.010
 MEAN_INTERVAL_SECONDS: Final = ADVERTISING_INTERVAL_SECONDS + ADV_DELAY_SECONDS / 2
-# Neighbours this far below the floor are kept: shadowing and fading may lift them above it.
-_MARGIN_DB: Final = 15.0
+# Neighbours this far below the floor are kept: two standard deviations of shadowing may
+# lift them above it.
+_MARGIN_DB: Final = 8.0
 
 Position = tuple[float, float]
 
@@ -52,7 +53,6 @@ class Station:
     __slots__ = (
         "_air",
         "_neighbours",
-        "_seen_version",
         "current",
         "ended",
         "index",
@@ -79,7 +79,6 @@ class Station:
         # Draws of one receiver depend only on its own history, not on who ran first.
         self.rng = np.random.Generator(np.random.SFC64((air.seed, serial)))
         self._neighbours: Neighbours | None = None
-        self._seen_version = -1
 
     def move(self, position: Position, space: str) -> None:
         """Be somewhere else from now on (metres on the one map of this air)."""
@@ -104,10 +103,9 @@ class Station:
         self._air.left(self)
 
     def neighbours(self) -> "Neighbours":
-        """Who may be heard from here; computed again only after somebody moved."""
-        if self._neighbours is None or self._seen_version != self._air.version:
+        """Who may be heard from here; computed again only after somebody in range moved."""
+        if self._neighbours is None or self._air.is_stale(self):
             self._neighbours = self._air.survey(self)
-            self._seen_version = self._air.version
         return self._neighbours
 
 
@@ -151,10 +149,18 @@ class Air:
         return station
 
     def moved(self, station: Station) -> None:
-        """Take over a station's new place."""
+        """Take over a station's new place; who could hear it before or can now looks again."""
+        for place in (self._xy[station.index].copy(), station.position):
+            offset = self._xy - place
+            self._stale |= np.hypot(offset[:, 0], offset[:, 1]) < self._reach
+        self._stale[station.index] = True
         self._xy[station.index] = station.position
         self._space[station.index] = self._space_number(station.space)
         self.version += 1
+
+    def is_stale(self, station: Station) -> bool:
+        """Whether somebody in range of `station` has moved since its last `survey`."""
+        return bool(self._stale[station.index])
 
     def left(self, station: Station) -> None:
         """Forget a station."""
@@ -172,6 +178,7 @@ class Air:
     def survey(self, station: Station) -> Neighbours:
         """The neighbours of `station` and what distance and walls leave of their signal."""
         physics, me = self.physics, station.index
+        self._stale[me] = False
         offset = self._xy - self._xy[me]
         base = (
             self._sent
@@ -225,4 +232,9 @@ class Air:
         )
         self._sent = power + self.physics.device_db * sending
         self._received = self.physics.device_db * receiving
+        # Metres beyond which nobody hears anybody.
+        budget = max(self._sent, default=0.0) + max(self._received, default=0.0)
+        budget += _MARGIN_DB - self.physics.floor_dbm - self.physics.loss_at_1_m
+        self._reach = 10.0 ** (budget / (10.0 * self.physics.exponent))
+        self._stale = np.ones(len(self.stations), np.bool_)
         self.version += 1
