@@ -2,12 +2,13 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 
 from bluezone.clock import ManualClock
@@ -40,6 +41,14 @@ async def serving(services: Services) -> AsyncIterator[tuple[str, int]]:
 
 
 AddStaff = Callable[[str, StaffRole], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """structlog's default draws every exception with its locals, which takes seconds."""
+    structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

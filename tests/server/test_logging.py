@@ -28,7 +28,6 @@ def lines() -> Iterator[Lines]:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # the test's own client
     yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
     root.handlers, root.level = before
-    structlog.reset_defaults()
 
 
 def test_time_is_the_services_and_local(lines: Lines) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from bluezone.server.jobs import JobRun
-from bluezone.storage.database import Database, StorageUnavailable, upsert
+from bluezone.storage.database import Database, DatabaseUrlError, StorageUnavailable, upsert
 
 
 async def _count(database: Database) -> int:
@@ -119,7 +119,7 @@ async def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/name", "sqlite://", "sqlite:///"])
 def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"SQLite URL needs a file|looks like"):
+    with pytest.raises(DatabaseUrlError, match=r"SQLite URL needs a file|looks like"):
         Database(url)
 
 

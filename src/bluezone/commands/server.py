@@ -27,10 +27,11 @@ from bluezone.server.migrations import upgrade
 from bluezone.server.people import rules, service
 from bluezone.server.people.passwords import hash_password
 from bluezone.server.people.rules import AccountError, StaffRole
-from bluezone.storage.database import StorageUnavailable
+from bluezone.storage.database import DatabaseUrlError, StorageUnavailable
 
 _EXPLAINED = (
     SettingError,
+    DatabaseUrlError,
     KeyUnavailable,
     TrustError,
     ConfigurationError,

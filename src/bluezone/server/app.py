@@ -45,7 +45,7 @@ def all_jobs(settings: Settings) -> list[Job]:
 
 
 async def open_services(settings: Settings, clock: Clock) -> Services:
-    """Put the parts together. Raises KeyUnavailable, TrustError or ValueError, each with advice."""
+    """Put the parts together. Raises KeyUnavailable, TrustError, DatabaseUrlError."""
     objects = FolderObjects(settings.objects_folder)
     pins = load_pins(settings.home)
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
 
 class Environment(StrEnum):
@@ -111,9 +111,12 @@ def load_settings(environment: Mapping[str, str], **given: Any) -> Settings:
     return Settings(**values)
 
 
+_KINDS: Final = {int: "a whole number", float: "a number"}
+
+
 def _convert(variable: str, text: str, kind: Any) -> Any:
     try:
         return kind(text)
     except ValueError:
-        choices = f" ({', '.join(kind)})" if issubclass(kind, StrEnum) else ""
-        raise SettingError(f"{variable}={text!r} is not a {kind.__name__}{choices}") from None
+        expected = " or ".join(kind) if issubclass(kind, StrEnum) else _KINDS[kind]
+        raise SettingError(f"{variable} must be {expected}, not {text!r}") from None

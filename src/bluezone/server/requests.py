@@ -91,7 +91,10 @@ class Requests:
 def log_failure(scope: Scope, error: Exception) -> None:
     """A failure that is ours to repair."""
     endpoint = getattr(scope.get("endpoint"), "__qualname__", "(unknown)")
-    _log.error("request failed", endpoint=endpoint, exc_info=error)
+    if as_refused(error).status_code == 503:  # its text names a cause, and is written for logs
+        _log.error("request refused", endpoint=endpoint, reason=str(error))
+    else:
+        _log.error("request failed", endpoint=endpoint, exc_info=error)
 
 
 def _coarse(client: tuple[str, int] | None) -> str:

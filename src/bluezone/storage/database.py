@@ -39,11 +39,15 @@ class StorageUnavailable(Exception):  # noqa: N818
     """The database is gone, busy or full: nothing was written, trying later may work."""
 
 
+class DatabaseUrlError(ValueError):
+    """The address of the database is not one that can be used."""
+
+
 class Database:
     """A pool of connections to one store.
 
-    `url`: `sqlite:////absolute/file.db` or `postgresql://user@host/name`. Raises ValueError
-    for anything else.
+    `url`: `sqlite:////absolute/file.db` or `postgresql://user@host/name`. Raises
+    DatabaseUrlError for anything else.
     """
 
     def __init__(self, url: str) -> None:
@@ -106,11 +110,11 @@ def _full_url(url: str) -> URL:
         parsed = make_url(url)
         driver = _DRIVERS[parsed.get_backend_name()]
     except (ArgumentError, KeyError):
-        raise ValueError(
+        raise DatabaseUrlError(
             "a database URL looks like sqlite:////folder/file.db or postgresql://user@host/name"
         ) from None
     if driver.startswith("sqlite") and not parsed.database:
-        raise ValueError("a SQLite URL needs a file: sqlite:////folder/file.db")
+        raise DatabaseUrlError("a SQLite URL needs a file: sqlite:////folder/file.db")
     return parsed.set(drivername=driver)
 
 

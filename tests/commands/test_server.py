@@ -1,0 +1,206 @@
+"""`bluezone server …` as an operator uses it: sentences, never tracebacks."""
+
+import json
+import math
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from bluezone.clock.driven import ClockFile
+from bluezone.commands.server import command
+from bluezone.protocol.trust import Pins, Role, read_certificates
+
+PASSWORD = "bốn con trâu qua cầu\n"
+NOON = 1_611_144_000
+
+
+def _bluezone(*arguments: str, given: str = "", **environment: str) -> Result:
+    return CliRunner(env=environment).invoke(command, arguments, input=given)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    made = _bluezone("init", "--home", str(home))
+    assert made.exit_code == 0, made.output
+    assert "root.pem offline" in made.output
+    return home
+
+
+@contextmanager
+def _running(home: Path, *arguments: str, **environment: str) -> Iterator[httpx.Client]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = "from bluezone.cli import main; main()"
+    options = ("--home", str(home), "--port", str(port), *arguments)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", start, "server", "run", *options],
+            env={**os.environ, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        try:
+            for _ in range(600):
+                try:
+                    client.get("/health/live")
+                    break
+                except httpx.TransportError:
+                    assert process.poll() is None, process.stderr and process.stderr.read()
+                    time.sleep(0.05)
+            yield client
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    for line in log.splitlines():
+        json.loads(line)
+
+
+def test_private_keys_are_private(home: Path) -> None:
+    files = [home / "root.pem", *(home / "secrets").glob("*.pem")]
+    assert len(files) == 5
+    for file in files:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_a_second_init_changes_nothing(home: Path) -> None:
+    before = (home / "public" / "trust.json").read_bytes()
+    again = _bluezone("init", "--home", str(home))
+    assert again.exit_code == 1
+    assert "is an installation already; nothing was changed" in again.output
+    assert (home / "public" / "trust.json").read_bytes() == before
+
+
+def test_staff_add_refuses_in_sentences(home: Path) -> None:
+    def add(name: str, password: str, unit: str = "HN-01") -> str:
+        options = ("--unit", unit, "--home", str(home), "--password-stdin")
+        result = _bluezone("staff", "add", name, *options, given=password)
+        assert "Traceback" not in result.output
+        return result.output
+
+    assert "Account lan (health-worker, unit HN-01) made." in add("Lan", PASSWORD)
+    assert "exists already" in add("lan", PASSWORD)
+    assert "12 to 200 characters" in add("binh", "short\n")
+    assert "easy to guess" in add("binh", "password123456\n")
+    assert "A name has" in add("b i n h", PASSWORD)
+    assert "A unit code has" in add("binh", PASSWORD, unit="HN 01")
+
+
+def test_without_an_installation(tmp_path: Path) -> None:
+    for arguments in (("run",), ("staff", "add", "lan", "--unit", "X", "--password-stdin")):
+        result = _bluezone(*arguments, "--home", str(tmp_path / "none"), given=PASSWORD)
+        assert result.exit_code == 1
+        assert "bluezone server init" in result.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"BLUEZONE_ENVIRONMENT": "testing"}, "must be production or demo"),
+        ({"BLUEZONE_MAX_BODY_BYTES": "many"}, "must be a whole number"),
+        ({"BLUEZONE_DATABSE": "x"}, "unknown setting BLUEZONE_DATABSE"),
+        ({"BLUEZONE_DATABASE": "mysql://x/y"}, "a database URL looks like"),
+        ({"BLUEZONE_DATABASE": "sqlite:////no/such/folder/x.db"}, "cannot be used"),
+    ],
+)
+def test_wrong_settings(home: Path, environment: dict[str, str], told: str) -> None:
+    result = _bluezone("jobs", "run", "export", "--home", str(home), **environment)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_driven_clock_is_refused_in_production(home: Path, tmp_path: Path) -> None:
+    ClockFile.create(tmp_path / "clock", NOON).close()
+    result = _bluezone("run", "--home", str(home), "--clock-file", str(tmp_path / "clock"))
+    assert result.exit_code == 1
+    assert "only BLUEZONE_ENVIRONMENT=demo allows it" in result.output
+
+
+def test_it_serves_publishes_and_stops(home: Path) -> None:
+    with _running(home) as client:
+        assert client.get("/health/ready").status_code == 200
+        trust = read_certificates(
+            client.get("/v1/trust.json").content,
+            Pins.from_pem((home / "root-public.pem").read_bytes()),
+        )
+        assert {row.role for row in trust.certificates} == {
+            Role.EXPORT,
+            Role.CONFIGURATION,
+            Role.PERMISSION,
+        }
+
+
+def test_a_demonstration_lives_in_the_time_it_is_given(home: Path, tmp_path: Path) -> None:
+    in_ten_days = time.time() + 10 * 86400
+    file = ClockFile.create(tmp_path / "clock", in_ten_days)
+    options = ("--clock-file", str(tmp_path / "clock"))
+    with _running(home, *options, BLUEZONE_ENVIRONMENT="demo") as client:
+        for _ in range(200):
+            index = client.get("/v1/index.json")
+            if index.status_code == 200 and file.horizon < math.inf:
+                break
+            time.sleep(0.05)
+        assert in_ten_days < file.horizon <= in_ten_days + 900
+    file.close()
+
+
+def test_a_job_by_hand(home: Path) -> None:
+    done = _bluezone("jobs", "run", "export", "--home", str(home))
+    assert (done.exit_code, (home / "public" / "index.json").exists()) == (0, True)
+    unknown = _bluezone("jobs", "run", "nothing", "--home", str(home))
+    assert "there is no job 'nothing'; there are export" in unknown.output
+
+
+def test_keys_turn(home: Path) -> None:
+    pins = Pins.from_pem((home / "root-public.pem").read_bytes())
+
+    def trust_ids() -> tuple[int, set[str]]:
+        trust = read_certificates((home / "public" / "trust.json").read_bytes(), pins)
+        return trust.sequence, {row.key_id for row in trust.certificates}
+
+    def rotate(*options: str, root: Path = home / "root.pem") -> Result:
+        return _bluezone("keys", "rotate", "--home", str(home), "--root", str(root), *options)
+
+    _, first = trust_ids()
+    assert rotate().exit_code == 0
+    sequence, second = trust_ids()
+    assert sequence == 2
+    assert second > first
+    assert _bluezone("jobs", "run", "export", "--home", str(home)).exit_code == 0
+    assert rotate("--compromised").exit_code == 0
+    sequence, third = trust_ids()
+    assert sequence == 3
+    assert not third & second
+    assert {path.stem for path in (home / "secrets").glob("*.pem")} == third
+    foreign = rotate(root=next((home / "secrets").glob("export-*.pem")))
+    assert "is not the root key" in foreign.output
+    (home / "root.pem").chmod(0o644)
+    assert "others can read" in rotate().output
+
+
+def test_a_configuration_is_checked_before_it_is_published(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "risk.json"
+    file.write_text('{"nonsense": 1}')
+    before = (home / "public" / "configuration.json").read_bytes()
+    result = _bluezone("configuration", "publish", str(file), "--home", str(home))
+    assert result.exit_code == 1
+    assert "the configuration is refused" in result.output
+    assert (home / "public" / "configuration.json").read_bytes() == before
