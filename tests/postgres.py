@@ -13,7 +13,8 @@ _FAST = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off"
 class PostgresServer:
     """Listens on a Unix socket in its own folder; never runs as root, which it would refuse."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: str = _FAST) -> None:
+        self._options = options
         self._binaries = _binaries()
         self._user = "nobody" if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="bz-pg-"))
@@ -31,7 +32,7 @@ class PostgresServer:
         return f"postgresql://postgres@/{database}?host={self._folder}"
 
     def start(self) -> None:
-        options = f"-k {self._folder} -c listen_addresses='' {_FAST}"
+        options = f"-k {self._folder} -c listen_addresses='' {self._options}"
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:

@@ -1,18 +1,22 @@
 """One-time codes: issuing, exchanging, guessing."""
 
+import asyncio
 import base64
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
 from bluezone.protocol import blind_rsa
 from bluezone.protocol.deployment import CODE_TTL_SECONDS, UPLOAD_BODY_BYTES
-from bluezone.protocol.trust import Role
+from bluezone.protocol.trust import Pins, Role, key_id, read_certificates
 from bluezone.protocol.upload import PermissionRequest, encode_permission_request, upload_digest
+from bluezone.server import keys as role_keys
 from bluezone.server.diagnosis.routes import ANSWER_BYTES, WRONG_CODES, WRONG_CODES_BY_ADDRESS
 from bluezone.server.diagnosis.tables import Code
-from tests.server.diagnosis.installation import Service
+from tests.server.diagnosis.installation import Service, running
 
 
 async def stored_codes(service: Service) -> list[Code]:
@@ -53,6 +57,51 @@ async def test_a_used_code_is_refused_for_other_keys(service: Service) -> None:
     response = await service.ask(service.prepare(service.keys()), code)
     assert (response.status_code, response.json()["error"]) == (403, "code-used")
     assert "đã được sử dụng" in response.json()["message"]["vi"]
+
+
+async def test_of_two_phones_at_once_one_gets_the_permission(service: Service) -> None:
+    """The message of the first is the message of the code, however close the second comes."""
+    code = await service.code()
+    reports = [service.prepare(service.keys(days=1)) for _ in range(5)]
+    answers = await asyncio.gather(*(service.ask(report, code) for report in reports))
+    assert sorted(answer.status_code for answer in answers) == [200, 403, 403, 403, 403]
+
+
+async def test_a_lost_answer_is_found_again_after_the_keys_were_changed(service: Service) -> None:
+    code, report = await service.code(), service.prepare(service.keys())
+    first = await service.ask(report, code)
+    now = int(service.clock.now())
+    root, secrets = role_keys.new_root(), service.services.settings.secrets_folder
+    old = [*service.trust.certificates]
+    new = role_keys.make_role_keys(secrets, now, now)
+    document = role_keys.certify([*old, *new], 2, root)
+    trust = read_certificates(document, Pins({key_id(root.public_key()): root.public_key()}))
+    service.services = replace(service.services, keys=role_keys.RoleKeys.open(secrets, trust))
+    service.trust = trust
+    async with service.from_address("203.0.113.5") as client:
+        again = await service.ask(report, code, client)
+        assert again.json() == first.json()
+        fresh = service.prepare(service.keys())
+        assert (await service.ask(fresh, await service.code(), client)).status_code == 200
+        assert fresh.answer is not None
+        assert fresh.answer.key_id in {one.key_id for one in new}, "the newest key signs"
+
+
+async def test_reports_refusals_and_chaff_wait_alike(
+    tmp_path: Path, role_home: Path, database_url: str, password_hash: str
+) -> None:
+    floor = 0.15
+    async with running(
+        tmp_path, role_home, database_url, password_hash, answer_seconds=floor
+    ) as service:
+        report = service.prepare(service.keys())
+        chaff = PermissionRequest(code="0" * 12, blinded_messages=report.blinded, chaff=True)
+        code = await service.code()
+        clock = asyncio.get_running_loop().time
+        for body in (encode_permission_request(chaff), report.request(code), b"nonsense"):
+            started = clock()
+            await service.client.post("/v1/permission", content=body)
+            assert clock() - started >= floor
 
 
 async def test_a_wrong_code(service: Service) -> None:

@@ -169,8 +169,9 @@ async def _build(services: Services, lease: Lease, batch: ExportBatch) -> None:
         )
         if open_batch is not None:
             session.add_all(files)
-    services.metrics.exports.inc(len(files))
-    _log.info("keys exported", batch=batch.id, files=len(files))
+    if open_batch is not None:
+        services.metrics.exports.inc(len(files))
+        _log.info("keys exported", batch=batch.id, files=len(files))
 
 
 def _zips(rows: Sequence[Sequence[Any]], batch: ExportBatch, signer: ExportSigner) -> list[bytes]:

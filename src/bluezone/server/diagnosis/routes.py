@@ -31,7 +31,7 @@ from bluezone.server.people.rules import Staff, StaffRole
 from bluezone.web.catalogue import _, translate
 from bluezone.web.pages import LANGUAGE_COOKIE, chosen_language
 
-# With a million codes alive at once, ten thousand guesses an hour hit one in four years.
+# With five thousand codes alive at once, ten thousand guesses an hour hit one in two years.
 # Mobile networks put thousands of people behind one address, hence not fewer than ten.
 WRONG_CODES_BY_ADDRESS: Final = Rule("wrong codes by address", 10, 3600)
 WRONG_CODES: Final = Rule("wrong codes", 10_000, 3600)
