@@ -141,3 +141,9 @@ def test_what_was_sent_is_forgotten_when_no_window_covers_it() -> None:
         return len(air.stations[0].ended)
 
     assert in_virtual_time(scene) <= 1
+
+
+def test_a_sighting_never_prints_whom_it_saw() -> None:
+    sighting = Sighting(b"addres", b"p" * 20, 0.0, (-60,))
+    assert "addres" not in repr(sighting)
+    assert "ppp" not in repr(sighting)

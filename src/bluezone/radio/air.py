@@ -1,7 +1,7 @@
 """The virtual air: where phones are, what they send, and how loudly each hears the others."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -42,8 +42,8 @@ class AirStatistics:
 class Broadcast:
     """One beacon under one address, on the air since `start` (Unix time)."""
 
-    address: bytes
-    payload: bytes
+    address: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
     start: float
 
 
@@ -93,7 +93,8 @@ class Station:
 
     def silence(self) -> None:
         """Stop sending. What was sent stays known while somebody's window may cover it."""
-        self.ended = [pair for pair in self.ended if pair[1] > self._air.oldest_window()]
+        oldest = self._air.oldest_window() if self.ended else 0.0
+        self.ended = [pair for pair in self.ended if pair[1] > oldest]
         if self.current is not None:
             self.ended.append((self.current, self._air.clock.now()))
             self.current = None

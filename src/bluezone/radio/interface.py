@@ -1,6 +1,6 @@
 """What the phone asks of a radio; every back end offers just this."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -30,10 +30,11 @@ class Sighting:
     `payload` the 20-byte beacon, `time` the Unix time of the first packet, `rssi` the
     level of each packet received in dBm, `tx_power` the advertised power in dBm if the
     advertisement carries one (ours carry it inside the encrypted metadata instead).
+    Address and payload identify a phone for ten minutes, so a sighting never prints them.
     """
 
-    address: bytes
-    payload: bytes
+    address: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
     time: float
     rssi: tuple[int, ...]
     tx_power: int | None = None
