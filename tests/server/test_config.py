@@ -1,0 +1,58 @@
+"""Every setting is documented, and a wrong one is told apart from a right one."""
+
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from bluezone.server.config import Environment, SettingError, Settings, load_settings
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def _rows() -> list[str]:
+    hints = get_type_hints(Settings, include_extras=True)
+    rows = []
+    for field in fields(Settings):
+        default = "(required)" if field.default is MISSING else f"`{field.default}`"
+        default = "(empty)" if field.default == "" else default
+        (why,) = hints[field.name].__metadata__
+        rows.append(f"| `BLUEZONE_{field.name.upper()}` | {default} | {why} |")
+    return rows
+
+
+def test_operations_lists_every_setting_with_its_default_and_why() -> None:
+    documented = re.findall(r"^\| `BLUEZONE_.*$", OPERATIONS.read_text("utf-8"), re.M)
+    assert documented == _rows(), "copy this into docs/operations.md:\n" + "\n".join(_rows())
+
+
+def test_values_are_typed() -> None:
+    settings = load_settings(
+        {"BLUEZONE_HOME": "/srv/x", "BLUEZONE_ENVIRONMENT": "demo", "BLUEZONE_BODY_SECONDS": "2.5"}
+    )
+    assert settings.home == Path("/srv/x")
+    assert settings.environment is Environment.DEMO
+    assert settings.body_seconds == 2.5
+    assert settings.database_url == "sqlite:////srv/x/service.db"
+
+
+def test_options_win_over_the_environment() -> None:
+    settings = load_settings({"BLUEZONE_HOME": "/a"}, home=Path("/b"), database=None)
+    assert (settings.home, settings.database) == (Path("/b"), "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, "BLUEZONE_HOME is not set"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_HOEM": "/a"}, "unknown setting BLUEZONE_HOEM"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_MAX_BODY_BYTES": "1k"}, "must be a whole number"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_BODY_SECONDS": ""}, "must be a number"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_ENVIRONMENT": "dev"}, "must be production or demo"),
+    ],
+)
+def test_what_is_wrong_is_said(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        load_settings(environment)
