@@ -10,7 +10,7 @@ import pytest
 
 from bluezone.clock import LoopClock, WallClock
 from bluezone.clock.driven import ClockFile
-from bluezone.town.time import InFlight, Pace, StalledError, VirtualTimeLoop
+from bluezone.town.time import ANSWER_SECONDS, InFlight, Pace, StalledError, VirtualTimeLoop
 
 EPOCH = 1_610_900_000.0
 
@@ -60,13 +60,15 @@ class Slow(httpx.AsyncBaseTransport):
         return httpx.Response(200, stream=Body())
 
 
-def test_time_stands_still_while_a_request_is_in_flight():
+def test_an_answer_arrives_when_it_should_however_slow_the_service_is():
     loop = VirtualTimeLoop()
+    ticks: list[float] = []
 
     async def ask() -> tuple[float, bytes]:
         async def ticking() -> None:
             while True:
-                await LoopClock(loop, EPOCH).sleep(1)
+                await LoopClock(loop, EPOCH).sleep(0.25)
+                ticks.append(loop.time())
 
         ticker = asyncio.create_task(ticking())
         async with httpx.AsyncClient(transport=InFlight(loop, Slow())) as client:
@@ -74,8 +76,33 @@ def test_time_stands_still_while_a_request_is_in_flight():
         ticker.cancel()
         return loop.time(), answer.content
 
-    assert run(loop, ask()) == (0.0, b"late")
+    assert run(loop, ask()) == (ANSWER_SECONDS, b"late")
     assert loop.requests_in_flight == 0
+    assert 0.25 in ticks  # others went on meanwhile
+    assert max(ticks) <= ANSWER_SECONDS  # but not past the answer
+
+
+def test_what_was_asked_before_a_job_is_answered_before_it(tmp_path: Path):
+    file = ClockFile.create(tmp_path / "clock", EPOCH)
+    file.horizon = EPOCH + 1
+    loop = VirtualTimeLoop()
+    loop.drive(file, EPOCH)
+    times: list[float] = []
+
+    class Watching(Slow):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await super().handle_async_request(request)
+            times.append(loop.time())
+            file.horizon = EPOCH + 100  # the job of time 1 is done
+            return response
+
+    async def ask() -> float:
+        async with httpx.AsyncClient(transport=InFlight(loop, Watching())) as client:
+            await client.get("http://service/")
+        return loop.time()
+
+    assert run(loop, ask()) == ANSWER_SECONDS
+    assert times == [0.0]
 
 
 def test_a_failed_request_lets_time_go_on():

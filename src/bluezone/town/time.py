@@ -1,19 +1,24 @@
 """Virtual time: an event loop that jumps to the next timer instead of waiting for it.
 
 Everything that sleeps on the loop moves together: phones, radios, the people's steps and
-the timers of libraries. Time stands still while a request to the service is being answered,
-and while the service still has work due, so a delay measured here is never an artefact
-of the acceleration.
+the timers of libraries. An answer of the service arrives exactly ANSWER_SECONDS after its
+request, however long the service really took: until then the town goes on beside it, then
+time stands still. Nor does time pass while the service has work due. So a delay measured
+here is never an artefact of the acceleration, and a seed repeats.
 """
 
 import asyncio
+import math
 import selectors
-from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import httpx
 
-from bluezone.clock import WallClock
+from bluezone.clock import LoopClock, WallClock
 from bluezone.clock.driven import ClockFile
+
+# Virtual seconds: what a phone on a mobile network waits for an answer.
+ANSWER_SECONDS: Final = 2.0
 
 _SHORTEST_WAIT = 0.0005  # real seconds: how often the service's horizon is looked at
 _LONGEST_WAIT = 0.05  # real seconds: how soon a change of speed is felt
@@ -45,8 +50,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, pace: Pace | None = None) -> None:
         self._virtual = 0.0
         super().__init__(_Timekeeper(self, pace or Pace()))
-        self.requests_in_flight = 0
         self.requests_made = 0
+        self._answers_due: dict[int, float] = {}  # by request, oldest first: loop time
         self._file: ClockFile | None = None
         self._epoch = 0.0
 
@@ -61,11 +66,32 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Stop driving: the service has gone, time passes freely."""
         self._file = None
 
+    @property
+    def requests_in_flight(self) -> int:
+        """Requests that the service has not answered yet."""
+        return len(self._answers_due)
+
+    def asked(self) -> int:
+        """A request leaves now; the number to give to `answered`."""
+        self.requests_made += 1
+        self._answers_due[self.requests_made] = self._virtual + ANSWER_SECONDS
+        return self.requests_made
+
+    def answered(self, request: int) -> float:
+        """The service has answered; returns the loop time at which the answer arrives."""
+        return self._answers_due.pop(request)
+
     def _limit(self, target: float) -> float:
         """The latest loop time up to `target` that the service is ready for."""
+        if self._answers_due:
+            target = min(target, next(iter(self._answers_due.values())))
         if self._file is None:
             return target
-        return min(target, max(self._virtual, self._file.horizon - self._epoch))
+        horizon = max(self._virtual, self._file.horizon - self._epoch)
+        if self._answers_due and target >= horizon:
+            # What was asked before the service's next job is answered before it.
+            return self._virtual
+        return min(target, horizon)
 
     def _advance(self, target: float) -> None:
         self._virtual = target
@@ -91,11 +117,11 @@ class _Timekeeper(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        if timeout is None or loop.requests_in_flight:
-            self._be_patient("a request")
-            return super().select(_LONGEST_WAIT)
-        target = loop._limit(loop.time() + timeout)
+        target = loop._limit(loop.time() + (math.inf if timeout is None else timeout))
         if target <= loop.time():
+            if loop.requests_in_flight:
+                self._be_patient("a request")
+                return super().select(_LONGEST_WAIT)
             self._be_patient("the work due at this hour")
             return super().select(_SHORTEST_WAIT)
         self._stalled_since = None
@@ -132,50 +158,29 @@ class _Timekeeper(selectors.DefaultSelector):
 
 
 class InFlight(httpx.AsyncBaseTransport):
-    """A transport that holds virtual time still from a request until its answer has been read."""
+    """A transport whose answers arrive after ANSWER_SECONDS of virtual time."""
 
     def __init__(self, loop: VirtualTimeLoop, inner: httpx.AsyncBaseTransport) -> None:
         self._loop = loop
         self._inner = inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self._loop.requests_in_flight += 1
-        self._loop.requests_made += 1
+        number = self._loop.asked()
         try:
             response = await self._inner.handle_async_request(request)
-        except BaseException:
-            self._loop.requests_in_flight -= 1
-            raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async transport's
+            try:
+                body = b"".join([chunk async for chunk in response.aiter_raw()])
+            finally:
+                await response.aclose()
+        finally:
+            arrives = self._loop.answered(number)
+        await LoopClock(self._loop, 0.0).sleep(arrives - self._loop.time())
         return httpx.Response(
             response.status_code,
             headers=response.headers,
-            stream=_HeldStream(response.stream, self._release),
+            stream=httpx.ByteStream(body),
             extensions=response.extensions,
         )
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-    def _release(self) -> None:
-        self._loop.requests_in_flight -= 1
-
-
-class _HeldStream(httpx.AsyncByteStream):
-    """Calls `release` once, when the answer has been closed."""
-
-    def __init__(self, inner: httpx.AsyncByteStream, release: Callable[[], None]) -> None:
-        self._inner = inner
-        self._release: Callable[[], None] | None = release
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            yield chunk
-
-    async def aclose(self) -> None:
-        try:
-            await self._inner.aclose()
-        finally:
-            if self._release is not None:
-                self._release()
-                self._release = None
