@@ -195,18 +195,19 @@ class ExposureCheck:
 
     async def _check(self) -> Check:
         now = self._clock.now()
-        error: CheckError | None = None
-        if not 0 <= now - self.state.documents_at < DOCUMENTS_SECONDS or self.trust is None:
-            await self._refresh_trust()
-            error = await self._refresh_configuration()
+        error: ServiceError | CheckError | None = None
+        trust = self.trust
+        if trust is None or not 0 <= now - self.state.documents_at < DOCUMENTS_SECONDS:
+            trust = await self._refresh_trust()
+            error = await self._refresh_configuration(trust)
             self.state.documents_at = now if error is None else 0.0
-        index = await self._fetch_index()
+        index, trust = await self._fetch_index(trust)
         read, keys, refused = 0, 0, []
         records = _Days(self._diary)
         self._diary.fold(day_number(now))
         for file in self.exposures.unread(index.files):
             try:
-                export = await self._fetch_export(file)
+                export = await self._fetch_export(file, trust)
             except ServiceError as lost:
                 if lost.fault not in (ServiceFault.MISSING, ServiceFault.TOO_LARGE):
                     raise  # the network: the rest of the files would fail as well
@@ -243,7 +244,7 @@ class ExposureCheck:
         return Check(now, now + wait, files, keys, refused, error=error)
 
     # --- signed documents ---------------------------------------------------------------
-    async def _refresh_trust(self) -> None:
+    async def _refresh_trust(self) -> Trust:
         document = await self._fetch_document("trust", "/v1/trust.json")
         try:
             trust = read_certificates(document.body, self._pins, self.state.trust_sequence)
@@ -252,11 +253,15 @@ class ExposureCheck:
         self._trust = trust
         self.state.trust_sequence = trust.sequence
         self._store.save("trust", document)
+        return trust
 
-    async def _refresh_configuration(self) -> CheckError | None:
-        document = await self._fetch_document("configuration", "/v1/configuration.json")
+    async def _refresh_configuration(self, trust: Trust) -> ServiceError | CheckError | None:
+        """The phone can go on with the rules it has, so a fault is returned, not raised."""
         try:
-            configuration = self._read_configuration(document)
+            document = await self._fetch_document("configuration", "/v1/configuration.json")
+            configuration = self._read_configuration(document, trust)
+        except ServiceError as error:
+            return error
         except EnvelopeError as error:
             return CheckError(Problem.CONFIGURATION_REFUSED, str(error))
         self._configuration = configuration
@@ -264,33 +269,32 @@ class ExposureCheck:
         self._store.save("configuration", document)
         return None
 
-    def _read_configuration(self, document: _Document) -> RiskConfiguration:
-        assert self.trust is not None, "trust is refreshed first"  # noqa: S101
+    def _read_configuration(self, document: _Document, trust: Trust) -> RiskConfiguration:
         return read_configuration(
-            document.body, self.trust, self.signed_now, self.state.configuration_version
+            document.body, trust, self.signed_now, self.state.configuration_version
         )
 
-    async def _fetch_index(self) -> Index:
+    async def _fetch_index(self, trust: Trust) -> tuple[Index, Trust]:
+        """The index, and the trust document that it was checked with in the end."""
         document = await self._fetch_document("index", "/v1/index.json")
         try:
-            index = self._read_index(document)
+            index = self._read_index(document, trust)
         except IndexRefused as error:
             if error.fault is not IndexFault.SIGNATURE:
                 raise _index_error(error) from error
-            await self._refresh_trust()  # perhaps by a key that was certified an hour ago
+            trust = await self._refresh_trust()  # perhaps by a key certified an hour ago
             try:
-                index = self._read_index(document)
+                index = self._read_index(document, trust)
             except IndexRefused as again:
                 raise _index_error(again) from again
         self.state.index_sequence = index.sequence
         self.state.server_time = max(self.state.server_time, index.issued_at)
         self._store.save("index", document)
-        return index
+        return index, trust
 
-    def _read_index(self, document: _Document) -> Index:
-        assert self.trust is not None, "trust is refreshed first"  # noqa: S101
+    def _read_index(self, document: _Document, trust: Trust) -> Index:
         return read_index(
-            document.body, self.trust, self.signed_now, last_sequence=self.state.index_sequence
+            document.body, trust, self.signed_now, last_sequence=self.state.index_sequence
         )
 
     async def _fetch_document(self, name: str, path: str) -> _Document:
@@ -304,15 +308,14 @@ class ExposureCheck:
         return self._store.load(name, _Document)
 
     # --- key files ----------------------------------------------------------------------
-    async def _fetch_export(self, file: IndexedFile) -> Export:
+    async def _fetch_export(self, file: IndexedFile, trust: Trust) -> Export:
         fetched = await self._service.fetch(f"/v1/exports/{file.name}", file.size)
         data = fetched.body or b""
         if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
             fault = f"{len(data)} of {file.size} bytes arrived, or they are not those of the index"
             raise _RefusedFile(fault, final=False)
-        assert self.trust is not None, "the index was checked with it"  # noqa: S101
         try:
-            return read_export(data, file.name, self.trust.ec_keys(Role.EXPORT, self.signed_now))
+            return read_export(data, file.name, trust.ec_keys(Role.EXPORT, self.signed_now))
         except ExportError as error:
             raise _RefusedFile(error.fault, final=True) from error
 
@@ -349,7 +352,7 @@ class ExposureCheck:
             if document is None or self.trust is None:
                 return DEFAULT_CONFIGURATION
             try:
-                self._configuration = self._read_configuration(document)
+                self._configuration = self._read_configuration(document, self.trust)
             except EnvelopeError:  # its key has expired since
                 return DEFAULT_CONFIGURATION
         return self._configuration

@@ -188,10 +188,11 @@ class Reporter:
 
     async def _finish(self, pending: _Pending, trust: Trust) -> Receipt:
         try:
-            if pending.permission is None:
-                pending = await self._ask_permission(pending, trust)
+            permission = pending.permission
+            if permission is None:
+                permission = await self._ask_permission(pending, trust)
                 await self._clock.sleep(pause(self._rng))
-            return await self._upload(pending)
+            return await self._upload(pending, permission)
         except (ReportError, ServiceError) as error:
             if isinstance(error, ReportError) or error.final:
                 with self._store.transaction():
@@ -199,7 +200,7 @@ class Reporter:
                     self._store.drop(_PENDING)
             raise
 
-    async def _ask_permission(self, pending: _Pending, trust: Trust) -> _Pending:
+    async def _ask_permission(self, pending: _Pending, trust: Trust) -> _Permission:
         request = PermissionRequest(
             code=pending.code,
             blinded_messages={
@@ -231,15 +232,13 @@ class Reporter:
             answer.report_type,
             answer.symptom_onset,
         )
-        pending = msgspec.structs.replace(
+        granted = msgspec.structs.replace(
             pending, permission=permission, touched_at=self._clock.now()
         )
-        self._store.save(_PENDING, pending)
-        return pending
+        self._store.save(_PENDING, granted)
+        return permission
 
-    async def _upload(self, pending: _Pending) -> Receipt:
-        permission = pending.permission
-        assert permission is not None, "asked for before"  # noqa: S101
+    async def _upload(self, pending: _Pending, permission: _Permission) -> Receipt:
         slots = [
             UploadedKey(
                 key=tek.key,
