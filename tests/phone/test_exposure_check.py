@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bluezone.phone.diary import pack_page
-from bluezone.phone.exposure_check import Problem
+from bluezone.phone.documents import Problem
 from bluezone.phone.phone import Phone
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.protocol.beacon import encode_metadata

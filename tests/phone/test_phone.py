@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bluezone.phone.home import PhoneRunningError
 from bluezone.phone.notices import Notice
 from bluezone.phone.phone import Phone
 from bluezone.radio.interface import RadioState
@@ -124,8 +125,6 @@ def test_bluetooth_off_is_said_and_tracing_resumes(world: World) -> None:
 
 
 def test_only_one_process_is_this_phone(world: World) -> None:
-    from bluezone.phone.home import PhoneRunningError
-
     phone = world.phone(0.0)
     second = world.phone(0.0, home=world.folder / "phone1")
 

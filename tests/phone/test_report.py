@@ -150,8 +150,8 @@ def test_a_decoy_cannot_be_told_from_a_report_on_the_wire(world: World, phone: P
     assert len(report) == len(world.national.requests), "a report asks for nothing besides"
     world.national.requests.clear()
     chaff = Chaff(world.service(), world.clock, random.Random(1))
-    assert phone._checker.trust is not None
-    world.run(chaff.send(phone._checker.trust))
+    assert phone._checker.documents.trust is not None
+    world.run(chaff.send(phone._checker.documents.trust))
     decoy = world.national.requests
     for real, false in zip(report, decoy, strict=True):
         assert (real.method, real.url) == (false.method, false.url)

@@ -150,7 +150,7 @@ class Phone:
             self._diary,
             self._clock,
             self._rng,
-            server_time=lambda: self._checker.state.server_time,
+            server_time=lambda: self._checker.documents.state.server_time,
             on_scan=self._on_scan,
             scan_every=self._scan_every,
         )
@@ -190,7 +190,7 @@ class Phone:
         self._use(*self._home.begin_anew(self._entropy))
 
     async def _check_loop(self) -> None:
-        state = self._checker.state
+        state = self._checker.documents.state
         wait = (
             state.next_at - self._clock.now()
             if state.checked_at
@@ -210,7 +210,7 @@ class Phone:
 
     async def _check_once(self) -> float:
         check = await self.check()
-        trust = self._checker.trust
+        trust = self._checker.documents.trust
         if trust is not None:
             try:
                 if await self._reporter.resume(trust) is not None:
@@ -222,7 +222,7 @@ class Phone:
     async def _chaff_loop(self) -> None:
         while True:
             await self._clock.sleep(self._chaff.next_wait())
-            trust = self._checker.trust
+            trust = self._checker.documents.trust
             if trust is not None:  # a report needs it too, and must not be told from a decoy
                 await self._chaff.send(trust)
 
@@ -250,17 +250,17 @@ class Phone:
             receipt = await self._reporter.report(code, trust)
         except ServiceError as error:
             if error.reason == "permission-key-unknown":
-                self._checker.doubt_documents()
+                self._checker.documents.doubt_documents()
             raise
         self._reported_at = receipt.sent_at
         return receipt
 
     async def _trust(self) -> Trust:
-        if self._checker.trust is None:
+        if self._checker.documents.trust is None:
             await self.check()
-        if self._checker.trust is None:
+        if self._checker.documents.trust is None:
             raise ReportError(ReportFault.NO_TRUST)
-        return self._checker.trust
+        return self._checker.documents.trust
 
     def warnings(self) -> list[ExposureWarning]:
         """Days of close contact with a confirmed case, oldest first."""
@@ -268,7 +268,7 @@ class Phone:
 
     def status(self) -> Status:
         """How the phone is, from memory: cheap enough to ask at every step."""
-        state = self._checker.state
+        state = self._checker.documents.state
         notices = set(self._tracer.notices)
         if self._set_aside is not None:
             notices.add(Notice.DIARY_SET_ASIDE)
