@@ -44,13 +44,15 @@ def test_exactly_these_are_public() -> None:
     assert found == PUBLIC
 
 
-@pytest.mark.parametrize(("method", "route"), ROUTES, ids=lambda part: getattr(part, "path", part))
+@pytest.mark.parametrize(
+    ("method", "route"),
+    [(method, route) for method, route in ROUTES if _name(method, route) not in PUBLIC],
+    ids=lambda part: getattr(part, "path", part),
+)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_an_outsider_gets_nothing_else(
     client: httpx.AsyncClient, method: str, route: APIRoute
 ) -> None:
-    if _name(method, route) in PUBLIC:
-        pytest.skip("public")
     for headers in ({}, {"Authorization": "Bearer x"}, {"Cookie": "bluezone_session=x"}):
         answer = await client.request(method, route.path, headers=headers)
         if route.path.startswith("/staff"):

@@ -45,6 +45,22 @@ async def test_it_sleeps_until_something_is_due(services: Services, clock: Manua
     assert await scheduler.run_due() == NOON + 600
 
 
+async def test_a_run_past_the_hour_is_not_that_hours_run(
+    services: Services, clock: ManualClock
+) -> None:
+    began: list[int] = []
+
+    async def slow(services: Services, lease: Lease) -> None:
+        began.append(services.now - NOON)
+        clock.advance(60)
+
+    scheduler = Scheduler(services, [Job("slow", HOUR, slow)])
+    clock.advance(HOUR - 30)
+    for _ in range(3):
+        await scheduler.run_due()
+    assert began == [HOUR - 30, HOUR + 30]
+
+
 async def test_after_downtime_it_runs_once_at_once(services: Services, clock: ManualClock) -> None:
     work = Work()
     await Scheduler(services, [work.job]).run_due()

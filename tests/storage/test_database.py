@@ -18,15 +18,15 @@ async def _count(database: Database) -> int:
 
 async def test_a_transaction_commits_on_leaving(database: Database) -> None:
     async with database.transaction() as session:
-        session.add(JobRun(name="export", finished_at=2**40))
+        session.add(JobRun(name="export", started_at=2**40))
     async with database.read() as session:
-        assert await session.scalar(select(JobRun.finished_at)) == 2**40
+        assert await session.scalar(select(JobRun.started_at)) == 2**40
 
 
 async def test_an_exception_rolls_everything_back(database: Database) -> None:
     async def fail() -> None:
         async with database.transaction() as session:
-            session.add(JobRun(name="export", finished_at=1))
+            session.add(JobRun(name="export", started_at=1))
             await session.flush()
             raise RuntimeError
 
@@ -38,7 +38,7 @@ async def test_an_exception_rolls_everything_back(database: Database) -> None:
 async def test_a_read_cannot_write(database: Database) -> None:
     if database.is_sqlite:
         pytest.skip("SQLite's BEGIN does not know read-only")
-    insert = text("INSERT INTO job_runs (name, finished_at) VALUES ('export', 1)")
+    insert = text("INSERT INTO job_runs (name, started_at) VALUES ('export', 1)")
     with pytest.raises(DBAPIError, match="read-only"):
         async with database.read() as session:
             await session.execute(insert)
@@ -48,7 +48,7 @@ async def test_a_read_sees_one_snapshot(database: Database) -> None:
     async with database.read() as session:
         before = await session.scalar(select(func.count()).select_from(JobRun))
         async with database.transaction() as writer:
-            writer.add(JobRun(name="export", finished_at=1))
+            writer.add(JobRun(name="export", started_at=1))
         after = await session.scalar(select(func.count()).select_from(JobRun))
     assert (before, after) == (0, 0)
     assert await _count(database) == 1
@@ -57,7 +57,7 @@ async def test_a_read_sees_one_snapshot(database: Database) -> None:
 async def test_writers_at_the_same_time_all_get_their_turn(database: Database) -> None:
     async def add(number: int) -> None:
         async with database.transaction() as session:
-            session.add(JobRun(name=f"job {number}", finished_at=number))
+            session.add(JobRun(name=f"job {number}", started_at=number))
 
     await asyncio.gather(*(add(number) for number in range(40)))
     assert await _count(database) == 40
@@ -70,16 +70,16 @@ async def test_two_processes_increment_without_losing_one(
 
     async def increment(one: Database) -> None:
         async with one.transaction() as session:
-            statement = upsert(session, JobRun).values(name="n", finished_at=1)
+            statement = upsert(session, JobRun).values(name="n", started_at=1)
             await session.execute(
                 statement.on_conflict_do_update(
-                    index_elements=[JobRun.name], set_={"finished_at": JobRun.finished_at + 1}
+                    index_elements=[JobRun.name], set_={"started_at": JobRun.started_at + 1}
                 )
             )
 
     await asyncio.gather(*(increment(one) for one in (database, other) for _ in range(20)))
     async with database.read() as session:
-        assert await session.scalar(select(JobRun.finished_at)) == 40
+        assert await session.scalar(select(JobRun.started_at)) == 40
     await other.dispose()
 
 
@@ -127,7 +127,7 @@ async def test_an_error_names_no_value(database: Database) -> None:
     with pytest.raises(DBAPIError) as caught:
         async with database.transaction() as session:
             await session.execute(
-                text("INSERT INTO job_runs (name, finished_at) VALUES (:name, NULL)"),
+                text("INSERT INTO job_runs (name, started_at) VALUES (:name, NULL)"),
                 {"name": "very-secret-value"},
             )
     assert "very-secret-value" not in str(caught.value).split("DETAIL")[0]

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bluezone.clock import Clock
 from bluezone.protocol.risk_model import DEFAULT_CONFIGURATION
-from bluezone.protocol.trust import RoleCertificate, key_id, read_certificates
+from bluezone.protocol.trust import Pins, RoleCertificate, key_id, read_certificates
 from bluezone.server import keys
 from bluezone.server.config import Settings
 from bluezone.server.configuration import publish_configuration
@@ -33,11 +33,12 @@ async def create(settings: Settings, clock: Clock) -> None:
     certificates = await asyncio.to_thread(keys.make_role_keys, settings.secrets_folder, now, now)
     document = keys.certify(certificates, 1, root)
     await objects.put(keys.TRUST_OBJECT, document)
-    keys.save_private_key(home / keys.ROOT_PRIVATE, root)
-    # Last but the configuration: its presence says that the rest is whole.
-    keys.save_public_key(home / keys.ROOT_PUBLIC, root.public_key())
-    role_keys = _open(settings, document)
+    trust = read_certificates(document, Pins({key_id(root.public_key()): root.public_key()}))
+    role_keys = keys.RoleKeys.open(settings.secrets_folder, trust)
     await publish_configuration(objects, role_keys, now, DEFAULT_CONFIGURATION)
+    keys.save_private_key(home / keys.ROOT_PRIVATE, root)
+    # Last: its presence says that the rest is whole, so a broken `init` can be repeated.
+    keys.save_public_key(home / keys.ROOT_PUBLIC, root.public_key())
 
 
 async def rotate_keys(
@@ -65,11 +66,6 @@ async def rotate_keys(
     fresh = await asyncio.to_thread(keys.make_role_keys, settings.secrets_folder, now, not_before)
     await objects.put(keys.TRUST_OBJECT, keys.certify([*kept, *fresh], trust.sequence + 1, root))
     _remove_retired(settings.secrets_folder, trust.certificates, kept)
-
-
-def _open(settings: Settings, trust_document: bytes) -> keys.RoleKeys:
-    pins = keys.load_pins(settings.home)
-    return keys.RoleKeys.open(settings.secrets_folder, read_certificates(trust_document, pins))
 
 
 def _remove_retired(

@@ -1,7 +1,7 @@
 """Periodic work: one loop sleeping on the clock, each job under a lease, none forgotten.
 
-Time is cut into slots of a job's period, counted from 1970. A job is due when no run has
-finished in the current slot; after downtime it runs once, at once, and looks for itself
+Time is cut into slots of a job's period, counted from 1970. A job is due when no run that
+began in the current slot has finished; after downtime it runs once, at once, and looks for itself
 what it missed.
 """
 
@@ -37,12 +37,12 @@ class Job:
 
 
 class JobRun(Base):
-    """When a job last finished: shared by all processes, kept over restarts."""
+    """When the last finished run of a job began: shared by all processes, kept over restarts."""
 
     __tablename__ = "job_runs"
 
     name: Mapped[str] = mapped_column(primary_key=True)
-    finished_at: Mapped[int]
+    started_at: Mapped[int]
 
 
 class Scheduler:
@@ -66,12 +66,12 @@ class Scheduler:
         now = self._services.clock.now()
         wake_at = now + _LOOK_SECONDS
         try:
-            finished = await self._finished()
+            last = await self._last_runs()
         except StorageUnavailable as error:
             _log.error("jobs wait for the database", reason=str(error))
             return now + RETRY_SECONDS
         for job in self._jobs.values():
-            if _slot(job, finished.get(job.name, 0)) < _slot(job, now) and not await self.run_once(
+            if _slot(job, last.get(job.name, 0)) < _slot(job, now) and not await self.run_once(
                 job.name
             ):
                 wake_at = min(wake_at, now + RETRY_SECONDS)
@@ -90,7 +90,7 @@ class Scheduler:
                 return False
             try:
                 await job.function(self._services, lease)
-                await self._record(job, lease)
+                await self._record(job, lease, int(started))
             finally:
                 await lease.release()
         except LeaseLost:
@@ -106,15 +106,15 @@ class Scheduler:
         self._services.metrics.job_runs.labels(name, outcome).inc()
         return outcome == "done"
 
-    async def _finished(self) -> dict[str, int]:
+    async def _last_runs(self) -> dict[str, int]:
         async with self._services.database.read() as session:
-            rows = await session.execute(select(JobRun.name, JobRun.finished_at))
-            return {name: finished_at for name, finished_at in rows}
+            rows = await session.execute(select(JobRun.name, JobRun.started_at))
+            return {name: started_at for name, started_at in rows}
 
-    async def _record(self, job: Job, lease: Lease) -> None:
+    async def _record(self, job: Job, lease: Lease, started: int) -> None:
         async with self._services.database.transaction() as session:
             await lease.confirm(session)
-            done = {"finished_at": self._services.now}
+            done = {"started_at": started}
             statement = upsert(session, JobRun).values(name=job.name, **done)
             await session.execute(
                 statement.on_conflict_do_update(index_elements=[JobRun.name], set_=done)

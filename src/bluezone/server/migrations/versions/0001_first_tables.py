@@ -61,7 +61,7 @@ def upgrade() -> None:
         "job_runs",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column(
-            "finished_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+            "started_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_job_runs")),
     )
