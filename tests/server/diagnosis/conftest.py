@@ -1,6 +1,7 @@
 """A whole service for each test."""
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -43,11 +44,11 @@ async def service(
 
 
 @pytest.fixture
-def real_logging(service: Service, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    # `capfd` first: logging keeps the standard error of the moment it is configured.
-    root = logging.getLogger()
+def log(service: Service) -> Iterator[io.StringIO]:
+    """What the service logs, configured as it is when it runs."""
+    root, stream = logging.getLogger(), io.StringIO()
     before = root.handlers, root.level
-    configure_logging(service.clock)
-    yield
+    configure_logging(service.clock, stream)
+    yield stream
     root.handlers, root.level = before
     structlog.reset_defaults()

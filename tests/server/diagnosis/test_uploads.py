@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 from typing import Any
 
 import msgspec
@@ -132,6 +133,21 @@ async def test_a_body_of_another_size(service: Service, size: int) -> None:
     assert (response.status_code, response.json()["error"]) == (400, "body-size")
 
 
+async def test_no_damage_to_a_body_makes_the_service_stumble(service: Service) -> None:
+    """Whatever is changed in a good body, the answer is a refusal or the keys are stored whole."""
+    rng = random.Random(20210120)
+    upload = service.upload(await permitted(service, days=2))
+    good = encode_upload(upload)
+    pieces = [b"-", b"9" * 40, b"null", b"1e400", b"{}", b"[]", b'"', b"\\u0000", b"\xff", b"true"]
+    for _ in range(150):
+        at, piece = rng.randrange(700), rng.choice(pieces)
+        body = (good[:at] + piece + good[at + rng.randrange(3) :])[: len(good)]
+        body = body[:-2].rstrip(b'0"}') + b'"}' if rng.random() < 0.5 else body
+        response = await service.client.post("/v1/keys", content=body.ljust(len(good)))
+        assert response.status_code in (200, 400, 403, 422), body[:800]
+    assert len(await service.stored()) in (0, 3)
+
+
 async def test_chaff_looks_the_same_and_leaves_nothing(service: Service) -> None:
     upload = service.upload(await permitted(service))
     chaff = msgspec.structs.replace(upload, chaff=True)
@@ -170,7 +186,7 @@ async def test_a_key_row_says_nothing_of_a_code(service: Service) -> None:
         assert not values & on_the_one_side
 
 
-@pytest.mark.usefixtures("real_logging")
+@pytest.mark.usefixtures("log")
 async def test_a_database_that_is_gone_is_said_and_nothing_is_half_kept(service: Service) -> None:
     upload = service.upload(await permitted(service))
     store = service.services.database
