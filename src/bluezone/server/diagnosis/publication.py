@@ -23,7 +23,7 @@ from bluezone.protocol.deployment import EXPORT_REGION
 from bluezone.protocol.exports import ExportSigner, write_exports
 from bluezone.protocol.index import Index, IndexedFile, seal_index
 from bluezone.protocol.key_table import NO_ONSET, KeyTable
-from bluezone.protocol.keys import DiagnosisKey, ReportType, TemporaryExposureKey
+from bluezone.protocol.keys import KEY_BYTES, DiagnosisKey, ReportType, TemporaryExposureKey
 from bluezone.protocol.padding import synthetic_users
 from bluezone.protocol.trust import Role
 from bluezone.server.context import Services
@@ -40,6 +40,7 @@ INDEX_VALID_SECONDS: Final = 24 * 3600
 
 # The keys of a synthetic user that are due only later have to be made up for, and so on.
 _PADDING_ROUNDS: Final = 4
+_ROWS_AT_ONCE: Final = 20_000
 
 _log = structlog.get_logger()
 _rng = secrets.SystemRandom()
@@ -138,13 +139,13 @@ def _diagnosis_key(row: Sequence[Any]) -> DiagnosisKey:
 # --- build -----------------------------------------------------------------------------
 async def _build(services: Services, lease: Lease, batch: ExportBatch) -> None:
     async with services.database.read() as session:
-        rows = (
-            await session.execute(select(*_COLUMNS).where(PublishedKey.batch_id == batch.id))
-        ).all()
+        keys = await _key_table(session, batch)
     key = services.keys.signing(Role.EXPORT, services.now)
     signer = ExportSigner(key.private_key, key.key_id)
     # A national batch takes seconds: uploads must not wait for it.
-    zips = await asyncio.to_thread(_zips, rows, batch, signer)
+    zips = await asyncio.to_thread(
+        write_exports, keys, batch.start, batch.end, signer, EXPORT_REGION
+    )
     files = []
     for number, data in enumerate(zips, start=1):
         digest = hashlib.sha256(data).hexdigest()
@@ -174,16 +175,24 @@ async def _build(services: Services, lease: Lease, batch: ExportBatch) -> None:
         _log.info("keys exported", batch=batch.id, files=len(files))
 
 
-def _zips(rows: Sequence[Sequence[Any]], batch: ExportBatch, signer: ExportSigner) -> list[bytes]:
-    keys, starts, periods, types, onsets = zip(*rows, strict=True) if rows else ((),) * 5
-    table = KeyTable(
-        np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 16),
-        np.array(starts, np.uint32),
-        np.array(periods, np.uint16),
-        np.array(types, np.uint8),
-        np.array([NO_ONSET if onset is None else onset for onset in onsets], np.int16),
-    )
-    return write_exports(table, batch.start, batch.end, signer, EXPORT_REGION)
+async def _key_table(session: AsyncSession, batch: ExportBatch) -> KeyTable:
+    """The keys of a batch, read in pieces: a national one as rows would fill the memory."""
+    pieces = []
+    stream = await session.stream(select(*_COLUMNS).where(PublishedKey.batch_id == batch.id))
+    async for rows in stream.partitions(_ROWS_AT_ONCE):
+        keys, starts, periods, types, onsets = zip(*rows, strict=True)
+        pieces.append(
+            (
+                np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES),
+                np.array(starts, np.uint32),
+                np.array(periods, np.uint16),
+                np.array(types, np.uint8),
+                np.array([NO_ONSET if onset is None else onset for onset in onsets], np.int16),
+            )
+        )
+    if not pieces:  # retention came first
+        return KeyTable.of([])
+    return KeyTable(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
 
 # --- index -----------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class PublishedKey(Base):
 
     Real and synthetic users look alike here. `chain` is a random number that holds a
     phone's keys together until its first file is planned (padding imitates whole
-    phones), then it is forgotten.
+    phones), then it is erased; the store's own log and dead rows remember it for longer.
     """
 
     __tablename__ = "diagnosis_keys"
