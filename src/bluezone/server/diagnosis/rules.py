@@ -5,6 +5,7 @@ docs/protocol.md, "Upload".
 
 import datetime as dt
 import hmac
+import re
 import secrets
 from typing import Final
 
@@ -34,6 +35,8 @@ CLOCK_ERROR_SECONDS: Final = 300  # a phone's clock may be ahead of ours by this
 # A phone that lost our answer asks again; a health worker looks back at the shift.
 CODE_KEPT_SECONDS: Final = 24 * 3600  # after it expired
 
+_BETWEEN_DIGITS: Final = re.compile(r"[\s.\u2013-]")  # as people write codes down
+
 # What a health worker may state, by the name it has on forms and in the JSON interface.
 REPORT_TYPES: Final = {
     "confirmed-test": ReportType.CONFIRMED_TEST,
@@ -54,7 +57,7 @@ def shown_code(code: str) -> str:
 
 def typed_code(text: str) -> str:
     """The digits of a code as somebody typed it. Raises Refused if it cannot be one."""
-    digits = text.translate({ord(one): None for one in " -.\u2013\u00a0"})
+    digits = _BETWEEN_DIGITS.sub("", text)
     if len(digits) != CODE_DIGITS or not (digits.isascii() and digits.isdigit()):
         raise Refused(
             400,
