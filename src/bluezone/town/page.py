@@ -69,7 +69,7 @@ def create_page(scene: Scene) -> Starlette:
         return Response(scene.world, media_type=_JSON)
 
     async def frame(_: Request) -> Response:
-        return Response(scene.frame, media_type=_JSON)
+        return Response(scene.picture(), media_type=_JSON)
 
     async def words(_: Request) -> Response:
         return Response(msgspec.json.encode(page_words()), media_type=_JSON)

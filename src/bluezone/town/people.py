@@ -110,7 +110,7 @@ def settle(count: int, rng: np.random.Generator) -> Residents:
         spaces.extend(places.build(made, block, columns, in_a_block))
         return list(range(len(spaces) - len(made), len(spaces)))
 
-    add([places.home(n + 1) for n in range(family[-1] + 1)], columns=2, in_a_block=4)
+    add([places.home(n + 1) for n in range(family[-1] + 1)], columns=2, in_a_block=2)
     rooms = -(-len(clerks) // _DESKS_IN_OFFICE)
     offices = add([places.office(n + 1) for n in range(rooms)], columns=2, in_a_block=4)
     classes = -(-len(pupils) // _DESKS_IN_SCHOOL)

@@ -35,8 +35,6 @@ class Frame(msgspec.Struct, kw_only=True):
 
     stage: Stage
     now: float
-    speed: float | None
-    paused: bool
     people: list[tuple[int, float, float]]
     hears: list[tuple[int, int]]
     cases: list[int]
@@ -87,3 +85,13 @@ class Scene:
         """Put up the next picture; only a stage while there are no people to show."""
         shown: object = frame if isinstance(frame, Frame) else {"stage": frame}
         self.frame = msgspec.json.encode(shown)
+
+    def picture(self) -> bytes:
+        """The latest frame and the pace of this moment, which no frame follows while paused."""
+        return msgspec.json.encode(
+            {
+                "speed": self.pace.speed,
+                "paused": self.pace.paused,
+                "frame": msgspec.Raw(self.frame),
+            }
+        )

@@ -269,7 +269,6 @@ class Town:
 
     def _show(self, stage: Stage, verdict: Verdict | None = None) -> None:
         self._shown_at = self._wall.now()
-        pace = self._scene.pace
         self.truth.advance(self._clock.now())
         places = zip(
             self.truth.spaces.tolist(), self.truth.positions.round(2).tolist(), strict=True
@@ -278,8 +277,6 @@ class Town:
             Frame(
                 stage=stage,
                 now=self._clock.now(),
-                speed=pace.speed,
-                paused=pace.paused,
                 people=[(space, x, y) for space, (x, y) in places],
                 hears=self._witness.pairs(),
                 cases=sorted(self._cases),

@@ -229,6 +229,11 @@ export class TownMap {
     pen.globalAlpha = 1;
   }
 
+  /** Pixels of the canvas at which a person is drawn. */
+  whereIs(person) {
+    return this.pixel(this.shown[person]);
+  }
+
   personAt(x, y) {
     let best = null, nearest = TOUCH_PIXELS;
     this.shown.forEach((place, person) => {

@@ -164,7 +164,8 @@ function show(frame) {
 
 async function follow() {
   try {
-    const frame = await (await fetch("frame.json")).json();
+    const { frame, ...pace } = await (await fetch("frame.json")).json();
+    Object.assign(frame, pace);
     if (frame.people && !state.world) {
       state.world = await (await fetch("world.json")).json();
       map.build(state.world, state.world.spaces.map(placeName));
@@ -182,6 +183,7 @@ async function follow() {
 }
 
 const map = new TownMap(byId("map"), byId("stage"), choose);
+window.townMap = map; // for the browser test and for the curious
 byId("person").addEventListener("change", (event) => choose(event.target.value === "" ? null : Number(event.target.value)));
 byId("positive").addEventListener("click", () => post("positive", { person: state.chosen }));
 byId("pause").addEventListener("click", () => setPace({ paused: !state.frame.paused }));
