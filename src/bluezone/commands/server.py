@@ -12,7 +12,7 @@ import click
 import uvicorn
 
 from bluezone.clock import Clock, WallClock
-from bluezone.clock.driven import ClockFile, DrivenClock
+from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
 from bluezone.protocol.configuration import ConfigurationError, parse_configuration
 from bluezone.protocol.trust import TrustError
 from bluezone.server import installation
@@ -31,6 +31,7 @@ from bluezone.storage.database import DatabaseUrlError, StorageUnavailable
 
 _EXPLAINED = (
     SettingError,
+    ClockFileError,
     DatabaseUrlError,
     KeyUnavailable,
     TrustError,
@@ -56,8 +57,9 @@ _database = click.option(
 )
 _clock_file = click.option(
     "--clock-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Let another process drive the time (BLUEZONE_ENVIRONMENT=demo only).",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Let another process drive the time (or BLUEZONE_CLOCK_FILE; for"
+    " BLUEZONE_ENVIRONMENT=demo only).",
 )
 
 
@@ -262,15 +264,15 @@ def _run_with_services(
     _run(opened, clock_file, **given)
 
 
-def _clock(settings: Settings, clock_file: Path | None) -> Clock:
-    if clock_file is None:
+def _clock(settings: Settings) -> WallClock | DrivenClock:
+    if not settings.clock_file:
         return WallClock()
     if settings.environment is not Environment.DEMO:
         raise SettingError(
-            "--clock-file lets another process set the time at which keys are published, "
+            "a clock file lets another process set the time at which keys are published, "
             "so it is refused here; only BLUEZONE_ENVIRONMENT=demo allows it"
         )
-    return DrivenClock(ClockFile(clock_file))
+    return DrivenClock(ClockFile(Path(settings.clock_file)))
 
 
 def _run(
@@ -280,13 +282,18 @@ def _run(
 ) -> Settings:
     """Run `work`; what an operator can put right is said in one sentence."""
     try:
-        settings = load_settings(os.environ, **given)
-        clock = _clock(settings, clock_file)
+        named = str(clock_file) if clock_file else None
+        settings = load_settings(os.environ, clock_file=named, **given)
+        clock = _clock(settings)
 
         async def main() -> None:
             await work(settings, clock)
 
-        asyncio.run(main())
+        try:
+            asyncio.run(main())
+        finally:
+            if isinstance(clock, DrivenClock):
+                clock.release()
     except _EXPLAINED as error:
         raise click.ClickException(str(error)) from error
     except StorageUnavailable as error:

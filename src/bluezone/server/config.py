@@ -27,6 +27,11 @@ class Settings:
         Environment,
         "`demo` allows a clock driven by another process; anything real is `production`.",
     ] = Environment.PRODUCTION
+    clock_file: Annotated[
+        str,
+        "File through which another process drives the time (see Demonstrations); empty for the "
+        "system's own time.",
+    ] = ""
     database: Annotated[
         str,
         "URL of the database; empty for the SQLite file `service.db` in the home folder. "
