@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from bluezone.town.people import Residents
+from bluezone.town.places import Kind, Point, Space
 from bluezone.town.time import Pace
 
 
@@ -74,7 +75,7 @@ class Scene:
                         "depth": space.depth,
                         "block": space.block,
                         "origin": space.origin,
-                        "furniture": space.own,
+                        "furniture": space.own or _tables(space),
                     }
                     for space in residents.spaces
                 ],
@@ -95,3 +96,11 @@ class Scene:
                 "frame": msgspec.Raw(self.frame),
             }
         )
+
+
+def _tables(space: Space) -> list[Point]:
+    """The middle of every four chairs, where a table stands."""
+    if space.kind not in (Kind.CAFE, Kind.CANTEEN):
+        return []
+    tables = [space.shared[start : start + 4] for start in range(0, len(space.shared), 4)]
+    return [(sum(x for x, _ in four) / 4, sum(y for _, y in four) / 4) for four in tables]

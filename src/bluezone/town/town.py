@@ -278,13 +278,20 @@ class Town:
                 stage=stage,
                 now=self._clock.now(),
                 people=[(space, x, y) for space, (x, y) in places],
-                hears=self._witness.pairs(),
+                hears=[pair for pair in self._witness.pairs() if self._near(*pair)],
                 cases=sorted(self._cases),
                 warned=sorted(set(self._warnings) - set(self._cases)),
                 contacts=sorted(self.truth.close_contacts(self._traced())),
                 events=self._events,
                 verdict=verdict.as_json() if verdict else None,
             )
+        )
+
+    def _near(self, one: int, other: int) -> bool:
+        """Whether two people are in one block now: who has left since is not drawn as heard."""
+        spaces = self.residents.spaces
+        return (
+            spaces[int(self.truth.spaces[one])].block == spaces[int(self.truth.spaces[other])].block
         )
 
     def _traced(self) -> dict[int, list[int]]:

@@ -115,7 +115,8 @@ function showCounts(frame) {
   byId("count-people").textContent = frame.people.length;
   byId("count-contacts").textContent = frame.cases.length ? contacts.size : "–";
   byId("count-right").textContent = known ? right : "–";
-  byId("count-missed").textContent = known ? contacts.size - right : "–";
+  // Until the end a phone that is silent may still have its next check before it.
+  byId("count-missed").textContent = frame.stage === "finished" ? contacts.size - right : "–";
   byId("count-wrong").textContent = known ? frame.warned.length - right : "–";
 }
 
