@@ -8,6 +8,7 @@ import sys
 from click.testing import CliRunner
 
 from bluezone.commands.demo import command
+from bluezone.town.service import start_service
 
 _SMALL = ["--people", "6", "--days", "1", "--seed", "3", "--headless", "--json"]
 _VARYING = ("wall_seconds", "command_seconds")
@@ -58,3 +59,16 @@ def test_a_port_that_is_taken_is_said():
     assert refused.exit_code == 1
     assert f"port {port}" in refused.output
     assert "Traceback" not in refused.output
+
+
+def test_a_service_that_dies_is_said_in_one_sentence(monkeypatch):
+    def start_and_kill(folder, now):
+        service = start_service(folder, now)
+        service.process.kill()
+        return service
+
+    monkeypatch.setattr("bluezone.commands.demo.start_service", start_and_kill)
+    failed = CliRunner().invoke(command, ["--people", "3", "--days", "1", "--headless"])
+    assert failed.exit_code == 1
+    assert "the service ended with status -9" in failed.output
+    assert "Traceback" not in failed.output

@@ -63,9 +63,11 @@ def command(
                 webbrowser.open(page.url)
         try:
             verdict = _live(Plan(people, days, seed), pace, scene)
-        except (ServiceFailed, StalledError) as error:
+        except (ServiceFailed, StalledError, ExceptionGroup) as error:
             scene.show(Stage.FAILED)
-            raise click.ClickException(str(error)) from error
+            if explained := _explained(error):
+                raise click.ClickException(str(explained)) from error
+            raise
         if not headless:
             page.let_watchers_see_the_end()
     for language in LANGUAGES:
@@ -89,6 +91,13 @@ def _live(plan: Plan, pace: Pace, scene: Scene) -> Verdict:
                 return runner.run(town.live())
         finally:
             service.stop()
+
+
+def _explained(error: Exception) -> Exception | None:
+    """What is the service's fault in `error`, which may be a group of what failed at once."""
+    if not isinstance(error, ExceptionGroup):
+        return error if isinstance(error, ServiceFailed | StalledError) else None
+    return next((found for one in error.exceptions if (found := _explained(one))), None)
 
 
 def _serve(scene: Scene, port: int, stack: ExitStack) -> Page:

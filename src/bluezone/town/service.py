@@ -92,6 +92,7 @@ def start_service(folder: Path, now: float) -> ServiceProcess:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            start_new_session=True,  # Ctrl-C is for the town, which then stops the service
         )
     service = ServiceProcess(home, f"http://127.0.0.1:{port}", clock_file, process, password)
     try:

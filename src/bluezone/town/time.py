@@ -10,6 +10,7 @@ here is never an artefact of the acceleration, and a seed repeats.
 import asyncio
 import math
 import selectors
+from collections.abc import Callable
 from typing import Final
 
 import httpx
@@ -54,17 +55,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._answers_due: dict[int, float] = {}  # by request, oldest first: loop time
         self._file: ClockFile | None = None
         self._epoch = 0.0
+        self._check: Callable[[], None] = lambda: None
 
     def time(self) -> float:
         return self._virtual
 
-    def drive(self, file: ClockFile, epoch: float) -> None:
-        """From now on keep `file` at `epoch` + `time()` and respect its horizon."""
-        self._file, self._epoch = file, epoch
+    def drive(
+        self, file: ClockFile, epoch: float, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """From now on keep `file` at `epoch` + `time()` and respect its horizon.
 
-    def release(self) -> None:
-        """Stop driving: the service has gone, time passes freely."""
-        self._file = None
+        While time has to wait, `check` is called: it raises if the service has gone.
+        """
+        self._file, self._epoch, self._check = file, epoch, check
 
     @property
     def requests_in_flight(self) -> int:
@@ -135,7 +138,8 @@ class _Timekeeper(selectors.DefaultSelector):
         now = self._wall.now()
         if self._stalled_since is None:
             self._stalled_since = now
-        elif now - self._stalled_since > _PATIENCE:
+        self._loop._check()
+        if now - self._stalled_since > _PATIENCE:
             raise StalledError(f"the service has not finished {what} for {_PATIENCE:.0f} s")
 
     def _real_seconds_until(self, target: float) -> float:

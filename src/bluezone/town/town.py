@@ -84,7 +84,7 @@ class Town:
         self._scene = scene
         self._clock = LoopClock(loop, BEGINS)
         self._wall = WallClock()
-        loop.drive(service.clock_file, BEGINS)
+        loop.drive(service.clock_file, BEGINS, service.check)
         self.residents: Residents = settle(plan.people, np.random.default_rng((plan.seed, 0)))
         self.truth = Truth(plan.people, BEGINS)
         self.air = Air(self._clock, seed=plan.seed)
