@@ -217,7 +217,7 @@ async def test_a_controller_that_goes_away_is_said() -> None:
     """A radio at the other end of a socket that closes in the middle of a scan."""
     clock = WallClock()
     link = AirLink(Air(clock))
-    shared = SharedRadio(link, 1.0, lambda _: None)
+    shared = SharedRadio(link, (1.0,), lambda _: None)
     port = await shared.listen("127.0.0.1", 0)
     radio = await HciRadio.open(f"tcp-client:127.0.0.1:{port}", clock)
     await radio.advertise(bytes(20))

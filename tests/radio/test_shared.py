@@ -19,9 +19,10 @@ CLOCK = WallClock()
 
 
 @asynccontextmanager
-async def _radio(spacing: float = 1.0) -> AsyncIterator[tuple[SharedRadio, int, list[str]]]:
+async def _radio(*gaps: float) -> AsyncIterator[tuple[SharedRadio, int, list[str]]]:
     said: list[str] = []
-    radio = SharedRadio(AirLink(Air(CLOCK, AirPhysics(packet_loss=0.0))), spacing, said.append)
+    air = Air(CLOCK, AirPhysics(packet_loss=0.0))
+    radio = SharedRadio(AirLink(air), gaps or (1.0,), said.append)
     port = await radio.listen("127.0.0.1", 0)
     try:
         yield radio, port, said
@@ -39,20 +40,21 @@ async def _eventually(condition: object, said: list[str]) -> None:
 
 
 async def test_phones_take_the_next_free_place() -> None:
-    async with _radio(spacing=2.5) as (radio, port, said):
+    async with _radio(2.5, 30.0) as (radio, port, said):
         spec = f"tcp-client:127.0.0.1:{port}"
-        first, second, third = [await HciRadio.open(spec, CLOCK) for _ in range(3)]
+        first, second, third, last = [await HciRadio.open(spec, CLOCK) for _ in range(4)]
         await second.close()
-        await _eventually(lambda: radio.phones == 2, said)
+        await _eventually(lambda: radio.phones == 3, said)
         fourth = await HciRadio.open(spec, CLOCK)
         assert said == [
             "phone 1 joined at 0 m",
             "phone 2 joined at 2.5 m",
-            "phone 3 joined at 5 m",
+            "phone 3 joined at 32.5 m",
+            "phone 4 joined at 62.5 m",
             "phone 2 hung up",
             "phone 2 joined at 2.5 m",
         ]
-        for phone in (first, third, fourth):
+        for phone in (first, third, fourth, last):
             await phone.close()
         await _eventually(lambda: radio.phones == 0 and not radio.link.controllers, said)
 
@@ -96,13 +98,13 @@ async def test_a_phone_that_does_not_read_fills_nothing() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])  # noqa: S104
 async def test_only_this_machine_may_reach_it(host: str) -> None:
-    radio = SharedRadio(AirLink(Air(CLOCK)), 1.0, lambda _: None)
+    radio = SharedRadio(AirLink(Air(CLOCK)), (1.0,), lambda _: None)
     with pytest.raises(RadioError, match="not this machine"):
         await radio.listen(host, 0)
 
 
 async def test_a_port_in_use_is_said() -> None:
     async with _radio() as (_, port, _):
-        other = SharedRadio(AirLink(Air(CLOCK)), 1.0, lambda _: None)
+        other = SharedRadio(AirLink(Air(CLOCK)), (1.0,), lambda _: None)
         with pytest.raises(RadioError, match=f"cannot listen on 127.0.0.1:{port}"):
             await other.listen("127.0.0.1", port)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from bumble.core import InvalidPacketError
@@ -55,16 +55,17 @@ class _Connection(StreamPacketSource):
 
 
 class SharedRadio:
-    """Every connection becomes a phone on the virtual air, `spacing` metres from the last.
+    """Every connection becomes a phone on the virtual air, in a line.
 
+    `gaps` are the metres from one to the next; the last holds for all that follow.
     HCI has no authentication, so only loopback addresses may be listened on. `report`
     gets one sentence whenever a phone joins or leaves.
     """
 
-    def __init__(self, link: AirLink, spacing: float, report: Callable[[str], None]) -> None:
+    def __init__(self, link: AirLink, gaps: Sequence[float], report: Callable[[str], None]) -> None:
         self.link = link
         self.report = report
-        self._spacing = spacing
+        self._gaps = tuple(gaps)
         self._seats: set[int] = set()
         self._server: asyncio.Server | None = None
 
@@ -99,7 +100,8 @@ class SharedRadio:
         """The nearest free place on the line."""
         seat = next(n for n in range(len(self._seats) + 1) if n not in self._seats)
         self._seats.add(seat)
-        return seat, (seat * self._spacing, 0.0)
+        beyond = max(0, seat - len(self._gaps)) * self._gaps[-1]
+        return seat, (sum(self._gaps[:seat]) + beyond, 0.0)
 
     def free_seat(self, seat: int) -> None:
         """Somebody else may stand there now."""
