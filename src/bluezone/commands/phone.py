@@ -1,6 +1,7 @@
 """`bluezone phone`: a phone in a terminal, on any radio, with any service of ours."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from bluezone.clock import WallClock
+from bluezone.clock import Clock, WallClock
+from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check
 from bluezone.phone.home import Home, PhoneRunningError
@@ -37,6 +39,7 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     service: str
     pins: list[str]  # PEM
+    clock_file: str | None = None  # of a rehearsal
 
 
 @click.group()
@@ -76,6 +79,13 @@ def _common(verb: Verb) -> Verb:
 def _connected(verb: Verb) -> Verb:
     for option in (
         click.option(
+            "--clock-file",
+            type=click.Path(path_type=Path, dir_okay=False, resolve_path=True),
+            envvar="BLUEZONE_CLOCK_FILE",
+            help="Live by the time of a rehearsal (or BLUEZONE_CLOCK_FILE; for"
+            " BLUEZONE_ENVIRONMENT=demo only).",
+        ),
+        click.option(
             "--pin",
             "pins",
             multiple=True,
@@ -106,18 +116,20 @@ def run(
     language: str,
     address: str | None,
     pins: tuple[Path, ...],
+    clock_file: Path | None,
     spec: str,
     scan_every: float | None,
 ) -> None:
     """Notice others, check for exposures and warn, until Ctrl-C."""
-    settings = _settings(home, address, pins)
-    screen = _Screen(language)
+    settings, clock = _settings(home, address, pins, clock_file)
+    screen = _Screen(language, clock)
 
     async def work() -> None:
-        radio = await _Replugging.plug(spec)
+        radio = await _Replugging.plug(spec, clock)
         async with _opened(
             home,
             settings,
+            clock,
             radio,
             scan_every=scan_every,
             on_scan=screen.scanned,
@@ -147,8 +159,10 @@ def status(home: Path, language: str) -> None:
     def say(message: str, **values: object) -> None:
         click.echo(translate(message, language, **values))
 
+    settings, clock = _settings(home)
+
     async def work() -> None:
-        async with _opened(home, _settings(home, None, ()), _NoRadio()) as phone:
+        async with _opened(home, settings, clock, _NoRadio()) as phone:
             state = phone.status()
             click.echo(_key_notice(state).text(language))
             for notice in state.notices:
@@ -174,13 +188,19 @@ def status(home: Path, language: str) -> None:
 
 @command.command()
 @_connected
-def check(home: Path, language: str, address: str | None, pins: tuple[Path, ...]) -> None:
+def check(
+    home: Path,
+    language: str,
+    address: str | None,
+    pins: tuple[Path, ...],
+    clock_file: Path | None,
+) -> None:
     """Look for exposures now, without waiting for the next round."""
-    screen = _Screen(language)
+    settings, clock = _settings(home, address, pins, clock_file)
+    screen = _Screen(language, clock)
 
     async def work() -> bool:
-        settings = _settings(home, address, pins)
-        async with _opened(home, settings, _NoRadio(), on_check=screen.checked) as phone:
+        async with _opened(home, settings, clock, _NoRadio(), on_check=screen.checked) as phone:
             done = await phone.check()
             screen.all_warnings(phone.warnings())
             return done.error is None
@@ -194,15 +214,21 @@ def check(home: Path, language: str, address: str | None, pins: tuple[Path, ...]
 @click.option("--yes", is_flag=True, help="Agree without being asked.")
 @_connected
 def report(
-    code: str, yes: bool, home: Path, language: str, address: str | None, pins: tuple[Path, ...]
+    code: str,
+    yes: bool,
+    home: Path,
+    language: str,
+    address: str | None,
+    pins: tuple[Path, ...],
+    clock_file: Path | None,
 ) -> None:
     """Report a positive test with the one-time CODE of a health worker."""
-    settings = _settings(home, address, pins)
+    settings, clock = _settings(home, address, pins, clock_file)
     click.echo(translate(CONSENT, language, days=RETENTION_DAYS, keys=UPLOAD_KEY_SLOTS))
     agreed = yes or click.confirm(translate(_("Do you agree?"), language))
 
     async def work() -> None:
-        async with _opened(home, settings, _NoRadio()) as phone:
+        async with _opened(home, settings, clock, _NoRadio()) as phone:
             if agreed:
                 click.echo(translate(_("Sending; this takes up to half a minute."), language))
             receipt = await phone.report(code, agreed)
@@ -225,9 +251,11 @@ def report(
 def warnings(home: Path, language: str) -> None:
     """Print the warnings of the last fourteen days, with what to do."""
 
+    settings, clock = _settings(home)
+
     async def work() -> None:
-        async with _opened(home, _settings(home, None, ()), _NoRadio()) as phone:
-            _Screen(language).all_warnings(phone.warnings())
+        async with _opened(home, settings, clock, _NoRadio()) as phone:
+            _Screen(language, clock).all_warnings(phone.warnings())
 
     _run(work(), language)
 
@@ -254,9 +282,10 @@ def forget(yes: bool, home: Path, language: str) -> None:
 class _Screen:
     """What `run` and `check` print: counts and sentences, never an identifier."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, clock: Clock) -> None:
         self._language = language
-        self._clock = WallClock()
+        self._clock = clock
+        self._wall = WallClock()  # people read at their own speed, in a rehearsal too
         self._nearby: tuple[int, int] = (0, 0)
         self._notices: tuple[Notice, ...] = ()
         self.phone: Phone | None = None
@@ -318,7 +347,7 @@ class _Screen:
                 if self._notices and not notices:
                     self.say(translate(_("Everything is in order again."), self._language))
                 self._notices = notices
-            await self._clock.sleep(1.0)
+            await self._wall.sleep(1.0)
 
 
 class _NoRadio:
@@ -343,20 +372,21 @@ class _NoRadio:
 class _Replugging:
     """A radio that is opened again after it was unplugged or its process was restarted."""
 
-    def __init__(self, spec: str, radio: Radio) -> None:
+    def __init__(self, spec: str, radio: Radio, clock: Clock) -> None:
         self._spec = spec
         self._radio = radio
-        self._clock = WallClock()
+        self._clock = clock
+        self._wall = WallClock()  # without its radio a rehearsal's time stands still
 
     @classmethod
-    async def plug(cls, spec: str) -> "_Replugging":
+    async def plug(cls, spec: str, clock: Clock) -> "_Replugging":
         """Raises RadioError if there is no such radio."""
-        return cls(spec, await HciRadio.open(spec, WallClock()))
+        return cls(spec, await HciRadio.open(spec, clock), clock)
 
     async def replug(self) -> None:
         """Look after the radio until cancelled."""
         while True:
-            await self._clock.sleep(_REPLUG_SECONDS)
+            await self._wall.sleep(_REPLUG_SECONDS)
             if self._radio.state is RadioState.UNAVAILABLE:
                 with suppress(RadioError):
                     await self._radio.close()
@@ -386,12 +416,12 @@ class _Replugging:
 
 @asynccontextmanager
 async def _opened(
-    home: Path, settings: _Settings, radio: Radio, **options: Any
+    home: Path, settings: _Settings, clock: Clock, radio: Radio, **options: Any
 ) -> AsyncIterator[Phone]:
     service = Service(settings.service)
     pins = Pins.from_pem(*(pem.encode() for pem in settings.pins))
     try:
-        phone = Phone.open(home, radio, service, pins, WallClock(), **options)
+        phone = Phone.open(home, radio, service, pins, clock, **options)
         try:
             yield phone
         finally:
@@ -400,8 +430,16 @@ async def _opened(
         await service.close()
 
 
-def _settings(home: Path, address: str | None, pins: tuple[Path, ...]) -> _Settings:
-    """The given settings over the kept ones; kept for next time. Raises ClickException."""
+def _settings(
+    home: Path,
+    address: str | None = None,
+    pins: tuple[Path, ...] = (),
+    clock_file: Path | None = None,
+) -> tuple[_Settings, Clock]:
+    """The given settings over the kept ones, kept for next time, and the phone's time.
+
+    Raises ClickException.
+    """
     path = home / "phone.json"
     kept: _Settings | None = None
     try:
@@ -418,7 +456,14 @@ def _settings(home: Path, address: str | None, pins: tuple[Path, ...]) -> _Setti
             )
         Service(address)
         Pins.from_pem(*(pem.encode() for pem in pems))
-        settings = _Settings(address, pems)
+        named = str(clock_file) if clock_file else None
+        if kept and named not in (None, kept.clock_file):
+            raise click.ClickException(
+                f"The phone in {home} lives by another time already, and a diary cannot hold two:"
+                " take another --home."
+            )
+        settings = _Settings(address, pems, kept.clock_file if kept else named)
+        clock = _clock(settings)
         if settings != kept:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(msgspec.json.encode(settings))
@@ -426,11 +471,22 @@ def _settings(home: Path, address: str | None, pins: tuple[Path, ...]) -> _Setti
         raise click.ClickException(
             f"{path} is damaged: {error}. Delete it and start again."
         ) from error
-    except (TrustError, ValueError) as error:
+    except (ClockFileError, TrustError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{home} cannot be used: {error}") from error
-    return settings
+    return settings, clock
+
+
+def _clock(settings: _Settings) -> Clock:
+    if settings.clock_file is None:
+        return WallClock()
+    if os.environ.get("BLUEZONE_ENVIRONMENT") != "demo":
+        raise click.ClickException(
+            "a clock file lets another process set the time by which this phone broadcasts and"
+            " warns, so it is refused here; only BLUEZONE_ENVIRONMENT=demo allows it"
+        )
+    return DrivenClock(ClockFile(Path(settings.clock_file)), holds_driver=False)
 
 
 def _run(work: Coroutine[Any, Any, T], language: str) -> T:
