@@ -299,6 +299,14 @@ def test_a_signature_that_names_no_key_is_tried_with_each() -> None:
     assert "does not match" in _refusal(data, {"e1": stranger})
 
 
+def test_a_single_key_counts_under_whatever_id() -> None:
+    (data,) = write_exports(_table(3), _START, _END, _SIGNER)
+    export = read_export(data, "x", _SIGNER.private_key.public_key())
+    assert [s.valid for s in export.signatures] == [True]
+    with pytest.raises(ExportError, match="does not match"):
+        read_export(data, "x", ec.generate_private_key(ec.SECP256R1()).public_key())
+
+
 def test_without_pinned_keys_a_signature_is_not_checked() -> None:
     (data,) = write_exports(_table(3), _START, _END, _SIGNER)
     assert read_export(data, "x", None).signatures[0].valid is None

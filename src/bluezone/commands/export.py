@@ -2,7 +2,6 @@
 
 import base64
 import datetime as dt
-import itertools
 import json
 import sys
 from collections import Counter
@@ -10,12 +9,10 @@ from pathlib import Path
 
 import click
 import numpy as np
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from bluezone.protocol.deployment import MAX_EXPORT_BYTES, ROLLING_PERIOD
-from bluezone.protocol.exports import Export, ExportError, ExportSignature, read_export
+from bluezone.commands.key_files import read_key_file, read_public_key
+from bluezone.protocol.deployment import ROLLING_PERIOD
+from bluezone.protocol.exports import Export, ExportError, ExportSignature
 from bluezone.protocol.intervals import interval_number, interval_start, utc_day
 from bluezone.protocol.key_table import NO_ONSET, KeyTable
 from bluezone.protocol.keys import ReportType
@@ -48,8 +45,8 @@ def inspect(file: Path, public_key: Path | None, show_keys: bool, as_json: bool)
     refused or its signature is not by that key.
     """
     try:
-        key = None if public_key is None else _load_public_key(public_key)
-        export = _read(_bytes_of(file, MAX_EXPORT_BYTES), file.name, key)
+        key = None if public_key is None else read_public_key(public_key)
+        export = read_key_file(file, file.name, key)
     except (ExportError, click.ClickException) as error:
         message = error.message if isinstance(error, click.ClickException) else str(error)
         if as_json:
@@ -64,35 +61,6 @@ def inspect(file: Path, public_key: Path | None, show_keys: bool, as_json: bool)
         click.echo(json.dumps(report))
     else:
         _print(report)
-
-
-def _bytes_of(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(limit + 1)  # one more, so that the reader sees it is too large
-    except OSError as error:
-        raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
-    data = _bytes_of(path, 64 * 1024)
-    is_pem = b"-----BEGIN" in data
-    load = serialization.load_pem_public_key if is_pem else serialization.load_der_public_key
-    try:
-        key = load(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise click.ClickException(f"{path}: not a public key in PEM or DER") from error
-    if not (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)):
-        raise click.ClickException(f"{path}: not an ECDSA P-256 key")
-    return key
-
-
-def _read(data: bytes, name: str, key: ec.EllipticCurvePublicKey | None) -> Export:
-    """The export; with a key, whichever key id the file gives to it."""
-    export = read_export(data, name, None)
-    if key is None:
-        return export
-    return read_export(data, name, {s.key_id: key for s in export.signatures} | {"": key})
 
 
 def _report(export: Export) -> dict[str, object]:
@@ -139,8 +107,8 @@ def _signature(signature: ExportSignature) -> dict[str, object]:
 
 
 def _is_sorted(keys: KeyTable) -> bool:
-    rows = [row.tobytes() for row in keys.key]
-    return all(one < following for one, following in itertools.pairwise(rows))
+    rows = np.ascontiguousarray(keys.key).view("S16")[:, 0]
+    return bool(np.all(rows[:-1] < rows[1:]))
 
 
 def _warnings(export: Export) -> list[str]:

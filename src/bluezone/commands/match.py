@@ -11,12 +11,10 @@ from typing import Final
 
 import click
 import numpy as np
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from bluezone.commands.key_files import read_file, read_key_file, read_public_key
 from bluezone.protocol.beacon import AEM_BYTES, RPI_BYTES
-from bluezone.protocol.exports import Export, ExportError, read_export
+from bluezone.protocol.exports import Export, ExportError
 from bluezone.protocol.exposure import MAX_SECONDS_PER_SCAN, Infectiousness
 from bluezone.protocol.intervals import vietnam_day
 from bluezone.protocol.key_table import KeyTable
@@ -76,7 +74,8 @@ def parse_seen(text: str) -> Seen:
         shown = "\n  ".join(faults[:_SHOWN_FAULTS])
         more = len(faults) - _SHOWN_FAULTS
         rest = f"\n  and {more} more" if more > 0 else ""
-        raise click.ClickException(f"{len(faults)} lines cannot be read:\n  {shown}{rest}")
+        count = "1 line" if len(faults) == 1 else f"{len(faults)} lines"
+        raise click.ClickException(f"{count} cannot be read:\n  {shown}{rest}")
 
     records = np.zeros(len(rows), SCAN_RECORD)
     for record, (beacon, time, rssi) in zip(records, rows, strict=True):
@@ -120,7 +119,7 @@ def _are_names(cells: list[str]) -> bool:
 def _sighting(cells: list[str]) -> tuple[bytes, int, int]:
     """Beacon (16 or 20 bytes), Unix seconds and dBm. ValueError says which cell is wrong."""
     if len(cells) != 3:
-        raise ValueError(f"{len(cells)} columns, not 3 (identifier, time, RSSI)")
+        raise ValueError(f"{len(cells)} columns, not 3 (identifier, time, RSSI, with commas)")
     identifier, time, rssi = cells
     # The identifier itself is not printed: it is somebody's, and errors end up in logs.
     if len(identifier) not in _IDENTIFIER_DIGITS:
@@ -198,7 +197,8 @@ def _day(unix_time: int) -> str:
 @click.option(
     "--public-key",
     type=click.Path(path_type=Path),
-    help="PEM of the key that must have signed every file. Without it no signature is checked.",
+    help="The ECDSA P-256 key (PEM or DER) that must have signed every file. Without it no"
+    " signature is checked.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("exports", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -211,9 +211,10 @@ def command(seen: Path, public_key: Path | None, as_json: bool, exports: Sequenc
     are Vietnamese. A file that cannot be read is named, the others are still matched, and
     the exit status is 1.
     """
-    key = None if public_key is None else _public_key(public_key)
+    key = None if public_key is None else read_public_key(public_key)
+    content = read_file(seen)
     try:
-        sightings = parse_seen(_read(seen).decode("utf-8-sig"))
+        sightings = parse_seen(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{seen}: not UTF-8 text (byte {error.start})") from error
     except click.ClickException as error:
@@ -223,7 +224,7 @@ def command(seen: Path, public_key: Path | None, as_json: bool, exports: Sequenc
     refused: list[str] = []
     for path in exports:
         try:
-            files.append(_export(path, key))
+            files.append(read_key_file(path, str(path), key))
         except ExportError as error:
             refused.append(str(error))
         except click.ClickException as error:
@@ -256,33 +257,6 @@ def command(seen: Path, public_key: Path | None, as_json: bool, exports: Sequenc
         click.echo(f"Error: {fault}", err=True)
     if refused:
         raise click.exceptions.Exit(1)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror}") from error
-
-
-def _public_key(path: Path) -> ec.EllipticCurvePublicKey:
-    try:
-        key = load_pem_public_key(_read(path))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise click.ClickException(f"{path}: not a public key in PEM") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise click.ClickException(f"{path}: not a P-256 public key")
-    return key
-
-
-def _export(path: Path, key: ec.EllipticCurvePublicKey | None) -> Export:
-    """The file; with a key, one of its signatures must be by that key, whatever it calls it."""
-    data = _read(path)
-    export = read_export(data, str(path), None)
-    if key is None:
-        return export
-    named = {signature.key_id: key for signature in export.signatures}
-    return read_export(data, str(path), named)
 
 
 def _print_days(days: list[DayOfMatches]) -> None:

@@ -46,6 +46,9 @@ _MAX_MESSAGE_TAGS: Final = 6_000_000
 
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
+# What a file must be signed by: keys pinned by key id, or one key under whatever id.
+PublicKeys = Mapping[str, ec.EllipticCurvePublicKey] | ec.EllipticCurvePublicKey
+
 
 class ExportError(ValueError):
     """A key file is refused: `name` is the file, `fault` what is wrong with it.
@@ -100,14 +103,13 @@ class Export:
 # --- reading --------------------------------------------------------------------------
 
 
-def read_export(
-    data: bytes, name: str, public_keys: Mapping[str, ec.EllipticCurvePublicKey] | None
-) -> Export:
+def read_export(data: bytes, name: str, public_keys: PublicKeys | None) -> Export:
     """Read one key file.
 
     `public_keys` are the pinned keys by key id: one signature must be by one of them. A
-    signature that names no key is tried with each. None checks no signature, for looking
-    into files only. Raises ExportError, which names the file and the fault.
+    signature that names no key is tried with each. A single key is tried with every
+    signature. None checks no signature, for looking into files only. Raises ExportError,
+    which names the file and the fault.
     """
     try:
         content, signature_list, others = unzip(data)
@@ -130,9 +132,7 @@ def read_export(
 
 
 def _check_signatures(
-    content: bytes,
-    signature_list: bytes,
-    public_keys: Mapping[str, ec.EllipticCurvePublicKey] | None,
+    content: bytes, signature_list: bytes, public_keys: PublicKeys | None
 ) -> tuple[ExportSignature, ...]:
     """The signatures, each checked where a key is pinned; ExportFault unless one is good."""
     try:
@@ -168,9 +168,7 @@ def _check_signatures(
 
 
 def _signature_fault(
-    signature: ExportSignature,
-    content: bytes,
-    public_keys: Mapping[str, ec.EllipticCurvePublicKey] | None,
+    signature: ExportSignature, content: bytes, public_keys: PublicKeys | None
 ) -> str | None:
     label = f"the signature of key {signature.key_id[:80]!r}"
     if signature.algorithm not in ("", ECDSA_P256_SHA256):
@@ -181,7 +179,9 @@ def _signature_fault(
         return f"{label} is not a DER ECDSA signature"
     if public_keys is None:
         return None
-    if signature.key_id:
+    if isinstance(public_keys, ec.EllipticCurvePublicKey):
+        candidates = [public_keys]
+    elif signature.key_id:
         candidates = [public_keys[signature.key_id]] if signature.key_id in public_keys else []
     else:
         candidates = list(public_keys.values())
