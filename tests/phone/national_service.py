@@ -9,7 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bluezone.clock import Clock
 from bluezone.protocol import blind_rsa
-from bluezone.protocol.configuration import DEFAULT_CONFIGURATION, seal_configuration
+from bluezone.protocol.configuration import (
+    DEFAULT_CONFIGURATION,
+    RiskConfiguration,
+    seal_configuration,
+)
 from bluezone.protocol.deployment import UPLOAD_BODY_BYTES
 from bluezone.protocol.exports import ExportSigner, write_exports
 from bluezone.protocol.index import Index, IndexedFile, seal_index
@@ -63,10 +67,11 @@ class NationalService:
     def __post_init__(self) -> None:
         now = int(self.clock.now())
         self.trust = self.certify(now)
-        self.configuration = seal_configuration(
-            DEFAULT_CONFIGURATION, "configuration-1", _CONFIGURATION
-        )
+        self.configure(DEFAULT_CONFIGURATION)
         self.publish_index()
+
+    def configure(self, configuration: RiskConfiguration) -> None:
+        self.configuration = seal_configuration(configuration, "configuration-1", _CONFIGURATION)
 
     def certify(self, now: int, sequence: int = 1) -> bytes:
         rows = [

@@ -4,8 +4,9 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given
 
-from bluezone.phone.diary import MAX_RECORDS_PER_SCAN, Diary, day_number, pack_page
+from bluezone.phone.diary import MAX_RECORDS_PER_SCAN, Diary, pack_page
 from bluezone.phone.store import Store
+from bluezone.protocol.intervals import utc_day_number
 from bluezone.protocol.sightings import SCAN_RECORD
 from bluezone.radio.interface import Sighting
 from tests.phone.conftest import EPOCH
@@ -51,7 +52,7 @@ def test_folding_changes_nothing_but_the_number_of_rows(store: Store) -> None:
     diary = Diary(store)
     for number in range(60):
         diary.add(EPOCH + 3600 * number, _page(number))
-    today = day_number(EPOCH + 59 * 3600)
+    today = utc_day_number(EPOCH + 59 * 3600)
     before = diary.records(0, today).tobytes()
     diary.fold(today)
     assert diary.records(0, today).tobytes() == before

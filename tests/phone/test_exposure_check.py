@@ -1,6 +1,7 @@
 """The exposure check takes only what is signed, new and whole, and says why it refuses the rest."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -10,6 +11,7 @@ from bluezone.phone.documents import Problem
 from bluezone.phone.phone import Phone
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.protocol.beacon import encode_metadata
+from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.protocol.intervals import interval_number
 from bluezone.protocol.keys import (
     DiagnosisKey,
@@ -205,3 +207,50 @@ def test_a_weak_signal_does_not_warn(world: World, phone: Phone) -> None:
     world.national.publish([case], "a.zip")
     assert world.run(phone.check()).warnings == ()
     assert phone.warnings() == []
+
+
+def test_a_warning_is_given_before_it_is_kept(world: World, phone: Phone) -> None:
+    """Killed in between, a phone tells its owner twice rather than never."""
+    case = _key(1)
+    _meet(phone, case, EPOCH, 40)
+    _released(world)
+    world.national.publish([case], "a.zip")
+    phone._checker._on_warning = lambda _: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        world.run(phone.check())
+    again = world.phone(home=world.folder / "phone1")
+    assert len(world.run(again.check()).warnings) == 1
+
+
+def test_a_warning_keeps_the_moment_it_was_first_noticed(world: World, phone: Phone) -> None:
+    case = _key(1)
+    _meet(phone, case, EPOCH, 40)
+    _released(world)
+    world.national.publish([case], "a.zip")
+    (warning,) = world.run(phone.check()).warnings
+    world.run(world.clock.sleep(3600))
+    world.run(phone.check())
+    assert phone.warnings() == [warning]
+
+
+def test_days_since_exposure_are_vietnamese_days(world: World, phone: Phone) -> None:
+    case = _key(1)
+    _meet(phone, case, EPOCH, 40)
+    world.national.configure(replace(DEFAULT_CONFIGURATION, days_since_exposure=1))
+    world.run(world.clock.sleep(41 * 3600))  # Friday 01:00 in Vietnam, still Thursday in UTC
+    world.national.publish([case], "a.zip")
+    assert world.run(phone.check()).warnings == ()
+
+
+def test_the_windows_of_a_vietnamese_day_are_forgotten_together(world: World, phone: Phone) -> None:
+    before, after = _key(1, _DAY - 144), _key(2)
+    seven = _DAY * 600  # in the morning in Vietnam
+    _meet(phone, before, seven - 1800, 20)
+    _meet(phone, after, seven, 20)
+    _released(world)
+    world.national.publish([before, after], "a.zip")
+    assert world.run(phone.check()).warnings[0].minutes == 40
+    world.run(world.clock.sleep(seven + 14 * 86400 + 3600 - world.clock.now()))
+    world.national.publish_index()
+    world.run(phone.check())
+    assert [warning.minutes for warning in phone.warnings()] == [40]

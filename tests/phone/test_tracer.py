@@ -5,8 +5,9 @@ import asyncio
 import numpy as np
 
 from bluezone.clock import LoopClock
-from bluezone.phone.diary import Diary, day_number
+from bluezone.phone.diary import Diary
 from bluezone.phone.phone import Phone
+from bluezone.protocol.intervals import utc_day_number
 from bluezone.radio.interface import RadioError, RadioState, Sighting
 from tests.phone.conftest import EPOCH, World
 
@@ -122,7 +123,7 @@ def test_each_scan_stands_for_the_time_since_the_last(world: World) -> None:
         await _live(world, phone, 300)
 
     world.run(story())
-    today = day_number(EPOCH)
+    today = utc_day_number(EPOCH)
     records = Diary(phone._store).records(today, today)
     since = records["since_last_scan"].tolist()
     assert since[0] == 4, "the first scan speaks for itself alone"

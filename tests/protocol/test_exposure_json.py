@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.protocol.exposure import ExposureWindow, Infectiousness, ScanInstance
-from bluezone.protocol.exposure_json import day_date, day_number, read_windows
+from bluezone.protocol.exposure_json import read_windows
+from bluezone.protocol.intervals import day_number
 from bluezone.protocol.json_reader import JsonError, Node
 from bluezone.protocol.keys import ReportType
 
@@ -68,11 +69,6 @@ def test_one_attenuation_stands_for_both() -> None:
     assert set(read({"day": 1, "scanInstances": scans})[0].scan_instances) == {
         ScanInstance(50, 50, 60)
     }
-
-
-@given(st.dates(dt.date(1900, 1, 1), dt.date(2200, 1, 1)))
-def test_days_and_dates_are_inverse(date: dt.date) -> None:
-    assert day_date(day_number(date)) == date
 
 
 keys = st.sampled_from(

@@ -6,11 +6,15 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from bluezone.protocol.intervals import (
+    day_date,
+    day_number,
     day_start_interval,
     interval_number,
     interval_start,
     utc_day,
+    utc_day_number,
     vietnam_day,
+    vietnam_day_number,
     vietnam_time,
 )
 
@@ -29,6 +33,17 @@ def test_a_day_of_keys_is_a_utc_day(time: int) -> None:
     assert first % 144 == 0
     assert utc_day(interval_start(first)) == utc_day(time)
     assert utc_day(interval_start(first) - 1) == utc_day(time) - dt.timedelta(days=1)
+
+
+@given(_times)
+def test_day_numbers_count_calendar_days(time: int) -> None:
+    assert day_date(utc_day_number(time)) == utc_day(time)
+    assert day_date(vietnam_day_number(time)) == vietnam_day(time)
+
+
+@given(st.dates(dt.date(1900, 1, 1), dt.date(2200, 1, 1)))
+def test_days_and_dates_are_inverse(date: dt.date) -> None:
+    assert day_date(day_number(date)) == date
 
 
 def test_the_boundary_at_seven_in_the_morning() -> None:

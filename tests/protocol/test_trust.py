@@ -61,6 +61,8 @@ def test_a_certified_key_is_found_for_its_role_id_and_time() -> None:
     assert trust.ec_keys(Role.EXPORT, 1_500) == {"e1": _EXPORT.public_key()}
     assert trust.ec_keys(Role.EXPORT, 2_001) == {}
     assert trust.ec_keys(Role.CONFIGURATION, 1_500) == {}
+    assert trust.rsa_keys(Role.PERMISSION, 1_500) == {"p1": _RSA.public_key()}
+    assert trust.rsa_keys(Role.PERMISSION, 2_001) == {}
 
 
 @pytest.mark.parametrize(

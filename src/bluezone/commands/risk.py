@@ -15,8 +15,8 @@ from bluezone.protocol.configuration import (
     encode_configuration,
     parse_configuration,
 )
-from bluezone.protocol.exposure_json import day_date, day_number, read_windows
-from bluezone.protocol.intervals import utc_day
+from bluezone.protocol.exposure_json import read_windows
+from bluezone.protocol.intervals import day_date, day_number, utc_day_number
 from bluezone.protocol.json_reader import JsonError, Node
 from bluezone.protocol.risk import DayRisk, RiskResult, WindowRisk, score
 from bluezone.protocol.risk_model import Attenuation, RiskConfiguration, RiskLevel
@@ -97,7 +97,7 @@ def _read(path: Path) -> bytes:
 
 
 def _today(clock: Clock) -> int:
-    return day_number(utc_day(clock.now()))
+    return utc_day_number(clock.now())
 
 
 def _score(node: Node, configuration: RiskConfiguration, today: int) -> dict[str, Any]:

@@ -40,27 +40,25 @@ class Chaff:
 
     async def send(self, trust: Trust) -> None:
         """Both legs, as `Reporter` sends them; the service's answers are thrown away."""
-        now = self._clock.now()
-        key_ids = [
-            (certificate.key_id, trust.rsa_key(Role.PERMISSION, certificate.key_id, now).key_size)
-            for certificate in trust.certificates
-            if certificate.role is Role.PERMISSION
-            and certificate.not_before <= now <= certificate.not_after
-        ]
-        if not key_ids:
+        keys = trust.rsa_keys(Role.PERMISSION, self._clock.now())
+        if not keys:
             return
+        # As long as the modulus, as real ones are.
+        random_messages = {
+            key_id: self._entropy(-(-key.key_size // 8)) for key_id, key in keys.items()
+        }
+        key_id, random_signature = next(iter(random_messages.items()))
         request = PermissionRequest(
             code=f"{int.from_bytes(self._entropy(8), 'big') % 10**CODE_DIGITS:0{CODE_DIGITS}d}",
-            blinded_messages={key_id: self._entropy(bits // 8) for key_id, bits in key_ids},
+            blinded_messages=random_messages,
             chaff=True,
         )
-        key_id, bits = key_ids[0]
         upload = KeyUpload(
             keys=unused_slots(self._entropy(KEY_BYTES * UPLOAD_KEY_SLOTS)),
             report_type=ReportType.CONFIRMED_TEST,
             permission_key_id=key_id,
             permission_prefix=self._entropy(PREFIX_BYTES),
-            permission_signature=self._entropy(bits // 8),
+            permission_signature=self._entropy(len(random_signature)),
             chaff=True,
         )
         try:

@@ -1,6 +1,5 @@
 """The encounter diary: one sealed page of packed records for each scan, folded daily."""
 
-import math
 import struct
 from collections.abc import Iterable
 from typing import Final
@@ -10,20 +9,15 @@ import numpy as np
 from bluezone.phone.sealing import UnsealError
 from bluezone.phone.store import Store
 from bluezone.protocol.beacon import PAYLOAD_BYTES
+from bluezone.protocol.intervals import utc_day_number
 from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords
 from bluezone.radio.interface import Sighting
 
-DAY_SECONDS: Final = 86_400
 # A crowd is a few hundred phones; more identifiers in four seconds are an attempt to fill
 # the diary, and the strongest are the nearest.
 MAX_RECORDS_PER_SCAN: Final = 1000
 _RECORD: Final = struct.Struct(">20sIHhbB?x")  # SCAN_RECORD with rpi and aem in one piece
 _INSERT: Final = "INSERT INTO scan (day, sealed) VALUES (?, ?)"
-
-
-def day_number(unix_time: float) -> int:
-    """UTC days since 1970-01-01."""
-    return math.floor(unix_time / DAY_SECONDS)
 
 
 def pack_page(sightings: Iterable[Sighting], since_last_scan: int, trusted_clock: bool) -> bytes:
@@ -61,7 +55,7 @@ class Diary:
 
     def add(self, time: float, page: bytes) -> None:
         """Keep one scan's page; when this returns, only a dead disk can lose it."""
-        day = day_number(time)
+        day = utc_day_number(time)
         self._store.execute(_INSERT, (day, self._store.sealer.seal(page, _place(day))))
 
     def records(self, first_day: int, last_day: int) -> ScanRecords:

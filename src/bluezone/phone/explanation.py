@@ -75,7 +75,7 @@ class ExposureWarning:
 
     `key_days` are the days (since 1970-01-01, UTC) of the reported keys, `minutes` the whole
     time together, `encounters` how many keys it came from, `noticed_at` the Unix time of the
-    check.
+    first check that showed it.
     """
 
     day: dt.date

@@ -4,7 +4,6 @@ docs/protocol.md, "Trust", "Index", "Key files". Nothing about this phone is sen
 phone asks for the same files.
 """
 
-import datetime as dt
 import hashlib
 import random
 from collections.abc import Callable
@@ -14,20 +13,18 @@ from typing import Final
 import numpy as np
 
 from bluezone.clock import Clock
-from bluezone.phone.diary import Diary, day_number
+from bluezone.phone.diary import Diary
 from bluezone.phone.documents import CheckError, SignedDocuments
 from bluezone.phone.explanation import ExposureWarning, explain
-from bluezone.phone.exposures import EPOCH_DAY, Exposures
+from bluezone.phone.exposures import Exposures
 from bluezone.phone.identity import Identity
 from bluezone.phone.service import Service, ServiceError, ServiceFault
 from bluezone.phone.store import Store
-from bluezone.protocol.deployment import (
-    INTERVAL_SECONDS,
-    REPLAY_TOLERANCE_SECONDS,
-)
+from bluezone.protocol.deployment import INTERVAL_SECONDS, REPLAY_TOLERANCE_SECONDS
 from bluezone.protocol.exports import Export, ExportError, read_export
 from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.index import IndexedFile
+from bluezone.protocol.intervals import day_date, utc_day_number, vietnam_day_number
 from bluezone.protocol.key_table import KeyTable
 from bluezone.protocol.matching import Matches, find_matches
 from bluezone.protocol.risk import Judge, RiskLevel, score
@@ -112,7 +109,7 @@ class ExposureCheck:
         index, trust = await documents.fetch_index(trust)
         read, keys, refused = 0, 0, []
         records = _Days(self._diary)
-        self._diary.fold(day_number(now))
+        self._diary.fold(utc_day_number(now))
         for file in self.exposures.unread(index.files):
             try:
                 export = await self._fetch_export(file, trust)
@@ -192,16 +189,17 @@ class ExposureCheck:
     # --- judgement ----------------------------------------------------------------------
     def _judge_all(self) -> tuple[ExposureWarning, ...]:
         """Judge all windows together (a day may span files); return the new warnings."""
-        windows = self.exposures.windows()
-        if not windows:
-            return ()
-        today = day_number(self._clock.now())
-        result = score(windows, self.documents.configuration, self._judge, today=today)
-        given = {warning.day for warning in self.exposures.warnings()}
+        now = self._clock.now()
+        result = score(
+            self.exposures.windows(),
+            self.documents.configuration,
+            self._judge,
+            today=vietnam_day_number(now),
+        )
+        self.low_risk_days = result.number_of_days(RiskLevel.LOW)
+        given = {warning.day: warning for warning in self.exposures.warnings()}
         new: list[ExposureWarning] = []
-        self.low_risk_days = 0
         for day in result.days:
-            self.low_risk_days += day.level is RiskLevel.LOW
             if day.level is not RiskLevel.HIGH:
                 continue
             counted = [
@@ -209,13 +207,16 @@ class ExposureCheck:
                 for row in result.windows
                 if row.dropped is None and row.window.local_day == day.day
             ]
-            date = EPOCH_DAY + dt.timedelta(days=day.day)
-            warning = explain(date, counted, self._clock.now())
-            self.exposures.warn(warning)
-            if date not in given:
+            date = day_date(day.day)
+            before = given.get(date)
+            warning = explain(date, counted, before.noticed_at if before else now)
+            if before is None:
                 new.append(warning)
                 if self._on_warning is not None:
+                    # Before it is kept: a phone killed here tells its owner twice, not never.
                     self._on_warning(warning)
+            if warning != before:
+                self.exposures.warn(warning)
         return tuple(new)
 
 
@@ -237,8 +238,8 @@ class _Days:
     def near(self, keys: KeyTable) -> ScanRecords:
         start = keys.rolling_start.astype(np.int64)
         end = start + keys.rolling_period
-        first = day_number(int(start.min()) * INTERVAL_SECONDS - REPLAY_TOLERANCE_SECONDS)
-        last = day_number(int(end.max()) * INTERVAL_SECONDS + REPLAY_TOLERANCE_SECONDS)
+        first = utc_day_number(int(start.min()) * INTERVAL_SECONDS - REPLAY_TOLERANCE_SECONDS)
+        last = utc_day_number(int(end.max()) * INTERVAL_SECONDS + REPLAY_TOLERANCE_SECONDS)
         if (
             self._range is None
             or self._records is None
@@ -252,4 +253,4 @@ class _Days:
 
 
 def _release_day(file: IndexedFile) -> int:
-    return day_number(file.released_at)
+    return utc_day_number(file.released_at)

@@ -1,15 +1,12 @@
 """What the checks have found: key files seen, exposure windows, and the warnings given."""
 
-import datetime as dt
 from collections.abc import Sequence
-from typing import Final
 
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.store import Store
 from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.index import IndexedFile
-
-EPOCH_DAY: Final = dt.date(1970, 1, 1)
+from bluezone.protocol.intervals import day_number
 
 
 class Exposures:
@@ -33,9 +30,10 @@ class Exposures:
                 return
             self._settle(file, day, None, final=True)
             for window in windows:
+                day = window.local_day  # as their warning, so that they are forgotten with it
                 self._store.execute(
                     "INSERT INTO exposure_window (day, sealed) VALUES (?, ?)",
-                    (window.day, self._store.seal(window, f"window:{window.day}")),
+                    (day, self._store.seal(window, f"window:{day}")),
                 )
 
     def refuse(self, file: IndexedFile, day: int, fault: str, *, final: bool) -> None:
@@ -69,7 +67,7 @@ class Exposures:
 
     def warn(self, warning: ExposureWarning) -> None:
         """Keep a warning; a later one of the same day replaces it."""
-        day = (warning.day - EPOCH_DAY).days
+        day = day_number(warning.day)
         self._store.execute(
             "INSERT OR REPLACE INTO warning (day, sealed) VALUES (?, ?)",
             (day, self._store.seal(warning, f"warning:{day}")),

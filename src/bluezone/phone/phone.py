@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from bluezone.clock import Clock
 from bluezone.phone.chaff import Chaff
-from bluezone.phone.diary import Diary, day_number
+from bluezone.phone.diary import Diary
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check, ExposureCheck
 from bluezone.phone.home import Home
@@ -23,6 +23,7 @@ from bluezone.phone.service import Service, ServiceError
 from bluezone.phone.store import Store, StoreError, StoreFault
 from bluezone.phone.tracer import Scan, Tracer
 from bluezone.protocol.deployment import RETENTION_DAYS
+from bluezone.protocol.intervals import utc_day_number
 from bluezone.protocol.risk import Judge
 from bluezone.protocol.trust import Pins, Trust
 from bluezone.radio.interface import Radio, RadioError
@@ -297,7 +298,7 @@ class Phone:
 
     def retain(self) -> int:
         """Delete what is older than fourteen days; return how many entries went."""
-        today = day_number(self._clock.now())
+        today = utc_day_number(self._clock.now())
         if today == self._retained_day:
             return 0
         first = today - RETENTION_DAYS

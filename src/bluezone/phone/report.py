@@ -20,11 +20,8 @@ from bluezone.phone.sealing import Entropy
 from bluezone.phone.service import Service, ServiceError, ServiceFault
 from bluezone.phone.store import Store
 from bluezone.protocol import blind_rsa
-from bluezone.protocol.deployment import (
-    CODE_DIGITS,
-    ROLLING_PERIOD,
-    UPLOAD_KEY_SLOTS,
-)
+from bluezone.protocol.deployment import CODE_DIGITS, ROLLING_PERIOD, UPLOAD_KEY_SLOTS
+from bluezone.protocol.intervals import day_number
 from bluezone.protocol.keys import KEY_BYTES, DiagnosisKey, ReportType, TemporaryExposureKey
 from bluezone.protocol.trust import Role, Trust, TrustError
 from bluezone.protocol.upload import (
@@ -163,12 +160,7 @@ class Reporter:
 
     def _begin(self, code: str, trust: Trust) -> _Pending:
         now = self._clock.now()
-        permission_keys = {
-            certificate.key_id: trust.rsa_key(Role.PERMISSION, certificate.key_id, now)
-            for certificate in trust.certificates
-            if certificate.role is Role.PERMISSION
-            and certificate.not_before <= now <= certificate.not_after
-        }
+        permission_keys = trust.rsa_keys(Role.PERMISSION, now)
         if not permission_keys:
             raise ReportError(ReportFault.NO_TRUST)
         with self._store.transaction():
@@ -288,5 +280,4 @@ def unused_slots(filler: bytes) -> list[UploadedKey]:
 def _days_since(onset: str | None, tek: TemporaryExposureKey) -> int | None:
     if onset is None:
         return None
-    first = dt.date.fromisoformat(onset) - dt.date(1970, 1, 1)
-    return tek.rolling_start // ROLLING_PERIOD - first.days
+    return tek.rolling_start // ROLLING_PERIOD - day_number(dt.date.fromisoformat(onset))

@@ -16,8 +16,9 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 T = TypeVar("T")
 
 _VERSION: Final = 1
-# `day` is the UTC day number (days since 1970-01-01), left readable so that retention works
-# without unsealing; everything that says where a person was or whom they met is sealed.
+# `day` is a day number (UTC, but Vietnamese of windows and warnings), left readable so that
+# retention works without unsealing; everything that says where a person was or whom they met
+# is sealed.
 _SCHEMA: Final = """
 CREATE TABLE scan (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL);
 CREATE INDEX scan_by_day ON scan (day);

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from bluezone.protocol.deployment import VIETNAM_UTC_OFFSET_SECONDS
+from bluezone.protocol.intervals import vietnam_day_number
 from bluezone.protocol.keys import ReportType
 
 MAX_WINDOW_SECONDS = 30 * 60
@@ -63,4 +63,4 @@ class ExposureWindow:
         times, as in files of other systems, it is the day of the key.
         """
         times = [scan.time for scan in self.scan_instances if scan.time is not None]
-        return (min(times) + VIETNAM_UTC_OFFSET_SECONDS) // 86_400 if times else self.day
+        return vietnam_day_number(min(times)) if times else self.day

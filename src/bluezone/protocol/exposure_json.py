@@ -5,12 +5,12 @@ from enum import IntEnum
 from typing import Final
 
 from bluezone.protocol.exposure import ExposureWindow, Infectiousness, ScanInstance
+from bluezone.protocol.intervals import DAY_SECONDS, day_number
 from bluezone.protocol.json_reader import Node
 from bluezone.protocol.keys import ReportType
 from bluezone.protocol.risk_model import RiskConfiguration
 
-_EPOCH: Final = dt.date(1970, 1, 1)
-_MILLISECONDS_PER_DAY: Final = 86_400_000
+_MILLISECONDS_PER_DAY: Final = 1000 * DAY_SECONDS
 _DAYS: Final = ("day", "date", "dateMillisSinceEpoch", "ageInDays")
 _MAX_DAY: Final = 100_000  # the year 2243
 _TYPICAL: Final = ("typicalAttenuation", "typicalAttenuationDb")
@@ -34,16 +34,6 @@ def read_windows(node: Node, configuration: RiskConfiguration, today: int) -> li
     if not isinstance(node.value, list):
         node = node["exposureWindows"]
     return [_window(window, configuration, today) for window in node.items()]
-
-
-def day_number(date: dt.date) -> int:
-    """Days since 1970-01-01."""
-    return (date - _EPOCH).days
-
-
-def day_date(day: int) -> dt.date:
-    """The calendar day of a number of days since 1970-01-01."""
-    return _EPOCH + dt.timedelta(days=day)
 
 
 def _window(node: Node, configuration: RiskConfiguration, today: int) -> ExposureWindow:
@@ -74,7 +64,7 @@ def _day(node: Node, today: int) -> int:
     found = next((day for name in _DAYS if (day := node.get(name)) is not None), None)
     if found is None:
         node.fail(f"no day is given; write one of {', '.join(_DAYS)}")
-    if "ageInDays" in node and found.path.endswith(".ageInDays"):
+    if found.path.endswith(".ageInDays"):
         return today - found.integer(0, today)
     if isinstance(found.value, str):
         try:

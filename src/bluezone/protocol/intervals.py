@@ -4,6 +4,7 @@ Keys turn at 00:00 UTC, which is 07:00 in Vietnam; whatever people see uses Viet
 """
 
 import datetime as dt
+from typing import Final
 
 from bluezone.protocol.deployment import (
     INTERVAL_SECONDS,
@@ -11,6 +12,8 @@ from bluezone.protocol.deployment import (
     VIETNAM_UTC_OFFSET_SECONDS,
 )
 
+DAY_SECONDS: Final = 86_400
+_EPOCH: Final = dt.date(1970, 1, 1)
 VIETNAM = dt.timezone(dt.timedelta(seconds=VIETNAM_UTC_OFFSET_SECONDS), "ICT")
 
 
@@ -42,3 +45,23 @@ def vietnam_time(unix_time: float) -> dt.datetime:
 def vietnam_day(unix_time: float) -> dt.date:
     """Local calendar day in Vietnam, the day of everything people see."""
     return vietnam_time(unix_time).date()
+
+
+def utc_day_number(unix_time: float) -> int:
+    """UTC days since 1970-01-01."""
+    return int(unix_time // DAY_SECONDS)
+
+
+def vietnam_day_number(unix_time: float) -> int:
+    """Vietnamese days since 1970-01-01."""
+    return utc_day_number(unix_time + VIETNAM_UTC_OFFSET_SECONDS)
+
+
+def day_number(date: dt.date) -> int:
+    """Days from 1970-01-01 to a calendar day."""
+    return (date - _EPOCH).days
+
+
+def day_date(day: int) -> dt.date:
+    """The calendar day of a number of days since 1970-01-01."""
+    return _EPOCH + dt.timedelta(days=day)

@@ -83,7 +83,7 @@ class Node:
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             self.fail(f"expected a number, found {_describe(self.value)}")
         if not least <= self.value <= most or abs(self.value) > _EXACT:
-            self.fail(f"{self.value} is outside {least:g} to {most:g}")
+            self.fail(f"{str(self.value)[:40]} is outside {least:g} to {most:g}")
         return float(self.value)
 
     def integer(self, least: int, most: int) -> int:

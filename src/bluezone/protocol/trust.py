@@ -1,7 +1,7 @@
 """Which keys may sign what: an offline root certifies role keys (docs/protocol.md, "Trust")."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final
@@ -123,12 +123,23 @@ class Trust:
     def ec_keys(self, role: Role, now: float) -> dict[str, ec.EllipticCurvePublicKey]:
         """All ECDSA keys of `role` valid at `now`, by key id: what a reader of files pins."""
         return {
-            certificate.key_id: key
-            for (owner, _), (certificate, key) in self._keys.items()
-            if owner is role
-            and certificate.not_before <= now <= certificate.not_after
-            and isinstance(key, ec.EllipticCurvePublicKey)
+            key_id: key
+            for key_id, key in self._valid(role, now)
+            if isinstance(key, ec.EllipticCurvePublicKey)
         }
+
+    def rsa_keys(self, role: Role, now: float) -> dict[str, rsa.RSAPublicKey]:
+        """All blind-signature keys of `role` valid at `now`, by key id."""
+        return {
+            key_id: key
+            for key_id, key in self._valid(role, now)
+            if isinstance(key, rsa.RSAPublicKey)
+        }
+
+    def _valid(self, role: Role, now: float) -> Iterator[tuple[str, RolePublicKey]]:
+        for (owner, key_id), (certificate, key) in self._keys.items():
+            if owner is role and certificate.not_before <= now <= certificate.not_after:
+                yield key_id, key
 
     def _key(self, role: Role, key_id: str, now: float) -> RolePublicKey:
         found = self._keys.get((role, key_id))
