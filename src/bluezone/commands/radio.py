@@ -168,12 +168,12 @@ async def _report(clock: Clock, radio: SharedRadio, every: float, speed: float |
 
 def _figures(phones: int, statistics: AirStatistics, seconds: float) -> str:
     line = (
-        f"{phones} on the air: {statistics.delivered / seconds:.0f} packets/s heard, "
-        f"{statistics.faded / seconds:.0f}/s faded or collided"
+        f"{phones} on the air: {statistics.delivered / seconds:.1f} packets/s heard, "
+        f"{statistics.faded / seconds:.1f}/s faded or collided"
     )
     if statistics.dropped:
         line += (
-            f"; {statistics.dropped / seconds:.0f}/s dropped because this computer or a phone "
+            f"; {statistics.dropped / seconds:.1f}/s dropped because this computer or a phone "
             f"is behind (by up to {statistics.worst_lag:.2f} s)"
         )
     return line
