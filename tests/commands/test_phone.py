@@ -110,6 +110,7 @@ def test_a_phone_has_to_be_told_once_where_its_service_is(
     told = _phone("check", "--home", home, "--service", nobody, "--pin", pin, "--language", "en")
     assert told.exit_code == 1
     assert "cannot be reached" in told.output
+    assert "Checked" not in told.output
     later = _phone("warnings", "--home", home, "--language", "en")
     assert (later.exit_code, later.output) == (0, "No warnings.\n")
 
@@ -117,12 +118,14 @@ def test_a_phone_has_to_be_told_once_where_its_service_is(
 def test_a_report_shows_what_is_sent_and_asks(tmp_path: Path, pin: Path, nobody: str) -> None:
     home = tmp_path / "phone"
     arguments = ["--home", str(home), "--service", nobody, "--pin", str(pin)]
-    result = CliRunner().invoke(command, ["report", "1234", *arguments], input="n\n")
+    code = "1234-5678-9012"
+    result = CliRunner().invoke(command, ["report", code, *arguments], input="n\n")
     assert result.exit_code == 1
     assert "Dữ liệu được gửi" in result.output
     assert "không đồng ý" in result.output
     wrong = _phone("report", "1234", "--yes", "--language", "en", *arguments)
     assert "A code has 12 digits" in wrong.output
+    assert "What is sent" not in wrong.output
     unreachable = _phone("report", "123456789012", "--yes", "--language", "en", *arguments)
     assert unreachable.exit_code == 1
     assert "Nothing was sent" in unreachable.output

@@ -17,7 +17,7 @@ from bluezone.phone.exposure_check import Check
 from bluezone.phone.home import Home, PhoneRunningError
 from bluezone.phone.notices import Notice
 from bluezone.phone.phone import Phone, Status
-from bluezone.phone.report import CONSENT, ReportError
+from bluezone.phone.report import CONSENT, ReportError, typed_code
 from bluezone.phone.sealing import KeyPlace, KeyUnavailableError
 from bluezone.phone.service import Service, ServiceError
 from bluezone.phone.store import StoreError
@@ -224,6 +224,10 @@ def report(
 ) -> None:
     """Report a positive test with the one-time CODE of a health worker."""
     settings, clock = _settings(home, address, pins, clock_file)
+    try:
+        typed_code(code)  # before anybody agrees to anything
+    except ReportError as error:
+        raise click.ClickException(error.text(language)) from error
     click.echo(translate(CONSENT, language, days=RETENTION_DAYS, keys=UPLOAD_KEY_SLOTS))
     agreed = yes or click.confirm(translate(_("Do you agree?"), language))
 
@@ -276,6 +280,8 @@ def forget(yes: bool, home: Path, language: str) -> None:
         count = Home(home).forget()
     except PhoneRunningError as error:
         raise click.ClickException(error.text(language)) from error
+    except OSError as error:
+        raise click.ClickException(f"{home} cannot be deleted: {error}") from error
     click.echo(translate(_("{count} files were deleted."), language, count=count))
 
 
@@ -314,6 +320,10 @@ class _Screen:
             self.say(translate(message, self._language, name=name, fault=fault))
         if done.error is not None:
             self.say(done.error.text(self._language))
+            if not done.files:
+                message = _("Next check: {time}.")
+                self.say(translate(message, self._language, time=_time(done.next_at)))
+                return
         self.say(
             translate(
                 _("Checked for exposures: {files} new files, {keys} keys. Next check: {time}."),

@@ -91,7 +91,7 @@ class Pins:
             try:
                 key = serialization.load_pem_public_key(pem)
             except (ValueError, UnsupportedAlgorithm) as error:
-                raise TrustError(f"a pinned root key is not a PEM public key: {error}") from error
+                raise TrustError("a pinned root key is not a public key in PEM") from error
             if not (isinstance(key, ec.EllipticCurvePublicKey) and _is_p256(key)):
                 raise TrustError("a pinned root key is not an ECDSA P-256 key")
             keys.append(key)
