@@ -4,11 +4,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from bluezone.clock.driven import ClockFile
 from bluezone.commands.radio import command
 
 # A whole phone's radio in a process of its own: says what it heard of whom.
@@ -105,6 +108,46 @@ def test_a_wrong_address_is_explained(listen: str, why: str) -> None:
     assert result.exit_code != 0
     assert why in result.output
     assert "Traceback" not in result.output
+
+
+def test_only_a_rehearsal_passes_faster(tmp_path: Path) -> None:
+    alone = CliRunner().invoke(command, ["--speed", "60"])
+    assert "give --clock-file FILE" in alone.output
+    (tmp_path / "notes").write_text("not a clock")
+    wrong = CliRunner().invoke(command, ["--clock-file", str(tmp_path / "notes")])
+    assert "is not a clock" in wrong.output
+    assert (tmp_path / "notes").read_text() == "not a clock"
+
+
+def test_a_rehearsal_goes_on_where_it_was_and_frees_who_was_killed(tmp_path: Path) -> None:
+    evening = 1_611_144_000.25
+    file = ClockFile.create(tmp_path / "clock", evening)
+    file.horizon = evening - 1  # of a service that was killed at its work
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from bluezone.cli import main; main()"),
+            *("radio", "--listen=127.0.0.1:0", f"--clock-file={tmp_path / 'clock'}"),
+            "--speed=200",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    assert "stands at 2021-01-20 19:00:01 (UTC+7)" in process.stdout.readline()
+    seen = {file.now}
+    for _ in range(1000):
+        seen.add(file.now)
+        if max(seen) > evening + 60:
+            break
+        time.sleep(0.01)
+    assert min(seen) == evening
+    assert max(seen) > evening + 60
+    assert len(seen) > 20  # in small steps: phones live by them
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=10)[0].endswith("radio off\n")
+    file.close()
 
 
 def test_help_says_how_to_join() -> None:
