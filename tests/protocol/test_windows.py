@@ -99,6 +99,11 @@ def test_windows_keep_their_limits_and_lose_no_scan(heard: list[_Heard]) -> None
     assert all(scan.min_attenuation <= scan.typical_attenuation for scan in scans)
 
 
+def test_overlapping_scans_never_stand_for_more_than_thirty_minutes() -> None:
+    heard = [_Heard(_MIDNIGHT + 200 * i, seconds=300) for i in range(9)]  # in 27 minutes
+    assert [window.seconds for window in _windows(heard)] == [1800, 900]
+
+
 @given(_diaries, st.randoms())
 def test_neither_order_nor_repetition_changes_a_window(heard: list[_Heard], random: Random) -> None:
     shuffled = heard + heard[: len(heard) // 2]
