@@ -19,7 +19,7 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
 # Files that `forget` deletes, with whatever was set aside: a phone's folder may lie inside
 # somebody's own, so nothing else is touched.
-_OURS: Final = ("diary.sqlite*", "diary.key*", "phone.json")
+_OURS: Final = ("diary.sqlite*", "diary.key*", ".diary.key.*", "phone.json")
 
 
 class PhoneRunningError(Exception):

@@ -3,8 +3,6 @@
 import os
 from typing import Final
 
-import msgspec
-
 from bluezone.phone.sealing import Entropy
 from bluezone.phone.store import Store
 from bluezone.protocol.beacon import Beacon, encode_metadata
@@ -21,11 +19,12 @@ from bluezone.protocol.keys import (
     crypt_metadata,
     rolling_proximity_identifiers,
 )
+from bluezone.protocol.unprintable import Unprintable
 
 _PUT: Final = "INSERT OR REPLACE INTO tek (rolling_start, sealed) VALUES (?, ?)"
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Kept(Unprintable, frozen=True):
     key: bytes
     rolling_period: int
     reported: bool = False

@@ -304,6 +304,8 @@ class Phone:
         first = today - RETENTION_DAYS
         parts = (self._diary, self._identity, self._checker.exposures)
         gone = sum(part.forget_before(first) for part in parts)
+        if gone:
+            self._store.forget_deleted()
         self._retained_day = today
         return gone
 

@@ -24,6 +24,7 @@ from bluezone.protocol.deployment import CODE_DIGITS, ROLLING_PERIOD, UPLOAD_KEY
 from bluezone.protocol.intervals import day_number
 from bluezone.protocol.keys import KEY_BYTES, DiagnosisKey, ReportType, TemporaryExposureKey
 from bluezone.protocol.trust import Role, Trust, TrustError
+from bluezone.protocol.unprintable import Unprintable
 from bluezone.protocol.upload import (
     KeyUpload,
     PermissionAnswer,
@@ -93,13 +94,13 @@ class Receipt:
     sent_at: float
 
 
-class _Blinded(msgspec.Struct, frozen=True):
+class _Blinded(Unprintable, frozen=True):
     prepared: bytes
     blinded_message: bytes
     inverse: bytes
 
 
-class _Permission(msgspec.Struct, frozen=True):
+class _Permission(Unprintable, frozen=True):
     key_id: str
     prefix: bytes
     signature: bytes
@@ -107,7 +108,7 @@ class _Permission(msgspec.Struct, frozen=True):
     symptom_onset: str | None
 
 
-class _Pending(msgspec.Struct, frozen=True):
+class _Pending(Unprintable, frozen=True):
     """A report under way, as it is kept between its steps."""
 
     code: str

@@ -1,5 +1,6 @@
 """The phone's SQLite file: sealed values, one writer at a time, and faults said by name."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -86,6 +87,9 @@ class Store:
         """Open or make the file. Raises StoreError."""
         self.sealer = sealer
         self._depth = 0
+        with suppress(OSError):  # SQLite says better what is wrong
+            # Made here for its owner alone; SQLite gives its log the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         except sqlite3.Error as error:
@@ -165,6 +169,10 @@ class Store:
             return msgspec.msgpack.decode(self.sealer.unseal(sealed, place.encode()), type=kind)
         except (UnsealError, msgspec.DecodeError) as error:
             raise StoreError(StoreFault.DAMAGED, str(error)) from error
+
+    def forget_deleted(self) -> None:
+        """Empty the write-ahead log, which still holds what was deleted. Raises StoreError."""
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Release the file."""

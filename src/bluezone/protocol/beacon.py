@@ -1,6 +1,6 @@
 """The beacon: 20 bytes of service data in a legacy advertisement (docs/protocol.md, "Beacon")."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bluezone.protocol.deployment import SERVICE_UUID_16
 
@@ -25,8 +25,8 @@ _METADATA_VERSION = 0x40  # major 1, minor 0
 class Beacon:
     """What a phone broadcasts for ten minutes: RPI (16 bytes) and AEM (4 bytes)."""
 
-    rpi: bytes
-    aem: bytes
+    rpi: bytes = field(repr=False)
+    aem: bytes = field(repr=False)
 
     @property
     def payload(self) -> bytes:

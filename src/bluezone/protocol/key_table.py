@@ -1,7 +1,7 @@
 """Diagnosis keys in columns: a national export has too many of them for an object each."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -21,7 +21,7 @@ class KeyTable:
     (NO_ONSET where none is known).
     """
 
-    key: NDArray[np.uint8]
+    key: NDArray[np.uint8] = field(repr=False)
     rolling_start: NDArray[np.uint32]
     rolling_period: NDArray[np.uint16]
     report_type: NDArray[np.uint8]

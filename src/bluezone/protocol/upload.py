@@ -13,9 +13,10 @@ import msgspec
 from bluezone.protocol.deployment import TAG_UPLOAD, UPLOAD_BODY_BYTES, UPLOAD_KEY_SLOTS
 from bluezone.protocol.envelope import bytes_to_sign
 from bluezone.protocol.keys import DiagnosisKey
+from bluezone.protocol.unprintable import Unprintable
 
 
-class PermissionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PermissionRequest(Unprintable, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Leg 1. Chaff carries `chaff=True`, a random code and random blinded messages.
 
     The phone cannot know which report type the code stands for, and each type has its own
@@ -30,7 +31,7 @@ class PermissionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     padding: str = ""
 
 
-class PermissionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PermissionAnswer(Unprintable, frozen=True, kw_only=True):
     """The blind signature, and what the health worker recorded with the code."""
 
     blind_signature: bytes
@@ -40,7 +41,7 @@ class PermissionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     padding: str = ""
 
 
-class UploadedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class UploadedKey(Unprintable, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One of the 30 slots; an unused slot holds random bytes and `rolling_period` 0."""
 
     key: bytes
@@ -49,7 +50,7 @@ class UploadedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     days_since_onset: int | None = None
 
 
-class KeyUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class KeyUpload(Unprintable, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Leg 2. The JSON body is padded to UPLOAD_BODY_BYTES exactly."""
 
     keys: list[UploadedKey]

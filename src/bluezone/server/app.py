@@ -88,6 +88,8 @@ def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAP
     app = FastAPI(
         title="Bluezone",
         openapi_url=None,
+        # Starlette builds that redirect from the Host header; a cache would keep a forged one.
+        redirect_slashes=False,
         lifespan=lifespan,
         dependencies=[Depends(authorise)],
         middleware=[

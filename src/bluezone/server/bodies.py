@@ -54,6 +54,14 @@ class BodyLimits:
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         length = headers.get("content-length", "")
+        if length and "transfer-encoding" in headers:
+            # RFC 9112, 6.3: a proxy may see another end of this request than we do.
+            raise Refused(
+                400,
+                "bad-request",
+                _("The request is incomplete or malformed."),
+                headers={"Connection": "close"},
+            )
         if length.isdecimal() and int(length) > self._max_bytes:
             raise self._too_large()
         chunks: list[bytes] = []

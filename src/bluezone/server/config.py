@@ -1,7 +1,7 @@
 """What an operator can set: one typed object, read from BLUEZONE_* environment variables."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
@@ -36,7 +36,7 @@ class Settings:
         str,
         "URL of the database; empty for the SQLite file `service.db` in the home folder. "
         "Several processes or machines need `postgresql://user@host/name`.",
-    ] = ""
+    ] = field(default="", repr=False)  # may hold a password
     max_body_bytes: Annotated[int, "Largest request body; an upload has 4 KiB, a form less."] = (
         64 * 1024
     )
@@ -54,7 +54,7 @@ class Settings:
     session_seconds: Annotated[int, "A staff member signs in once for a working shift."] = 8 * 3600
     metrics_token: Annotated[
         str, "Bearer token for /metrics; empty: only this machine itself may read them."
-    ] = ""
+    ] = field(default="", repr=False)
     codes_per_worker_per_hour: Annotated[
         int, "A health worker issues one code a patient; more is a stolen account."
     ] = 60

@@ -33,7 +33,7 @@ def set_cookie(request: Request, response: Response, name: str, value: str, seco
 
 def issue(request: Request) -> tuple[str, str | None]:
     """The form token of a page, and the visitor cookie to set with it if there is none yet."""
-    secret = request.cookies.get(SESSION_COOKIE) or request.cookies.get(_VISITOR_COOKIE)
+    secret = _secret(request)
     if secret:
         return _token(secret), None
     secret = secrets.token_urlsafe(24)
@@ -49,15 +49,25 @@ async def check(request: Request) -> None:
     """Raises Refused (403) unless the form carries the token of this browser's page."""
     form = await request.form()
     given = form.get(TOKEN_FIELD)
-    cookies = (request.cookies.get(SESSION_COOKIE), request.cookies.get(_VISITOR_COOKIE))
-    if not isinstance(given, str) or not any(
-        hmac.compare_digest(_token(secret).encode(), given.encode()) for secret in cookies if secret
+    secret = _secret(request)
+    if (
+        not isinstance(given, str)
+        or secret is None
+        or not hmac.compare_digest(_token(secret).encode(), given.encode())
     ):
         raise Refused(
             403,
             "form-expired",
             _("This form is no longer valid. Please open the page again and retry."),
         )
+
+
+def _secret(request: Request) -> str | None:
+    """What a form is bound to: the session, or before signing in the visitor's cookie.
+
+    Never the visitor's cookie beside a session: a sibling host could have planted it.
+    """
+    return request.cookies.get(SESSION_COOKIE) or request.cookies.get(_VISITOR_COOKIE)
 
 
 def _token(secret: str) -> str:

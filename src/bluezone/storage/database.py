@@ -1,9 +1,10 @@
 """The relational store: SQLite in a file, or PostgreSQL, behind the same few verbs."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Integer, MetaData, event
@@ -93,6 +94,19 @@ class Database:
             # The driver's text may quote values; its class and code never do.
             raise StorageUnavailable(_reason(error)) from error
 
+    async def forget_deleted(self) -> None:
+        """After a deletion: empty SQLite's write-ahead log, which still holds what was deleted.
+
+        PostgreSQL's vacuum and log have their own times (docs/threats.md).
+        """
+        if self._writer is None:
+            return
+        async with self._writer, self.engine.connect() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            if raw is not None:
+                cursor = await raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                await cursor.close()
+
     async def dispose(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
@@ -156,8 +170,12 @@ def _sqlite(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def try_first(*_: object) -> None:
+        path = url.database or ""
+        with suppress(OSError):  # SQLite says better what is wrong
+            # Made here for its owner alone; SQLite gives its log the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         # aiosqlite leaves a thread behind when it cannot open the file; so fail before it.
-        sqlite3.connect(url.database or "").close()
+        sqlite3.connect(path).close()
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -166,6 +184,7 @@ def _sqlite(url: URL) -> AsyncEngine:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")  # an answered upload survives a power cut
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA secure_delete = ON")  # what retention deletes is overwritten
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

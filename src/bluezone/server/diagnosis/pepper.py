@@ -23,8 +23,8 @@ def code_pepper(secrets_folder: Path) -> bytes:
     try:
         # Linked into place when whole: of two processes starting at once, one wins.
         fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.touch(0o600)
         fresh.write_bytes(os.urandom(_BYTES))
-        fresh.chmod(0o600)
         try:
             os.link(fresh, path)
         except FileExistsError:

@@ -65,6 +65,7 @@ async def export_keys(services: Services, lease: Lease) -> None:
         await _build(services, lease, batch)
     await publish_index(services, lease)
     await _remove_strays(services)
+    await services.database.forget_deleted()  # which keys came together
 
 
 # --- plan ------------------------------------------------------------------------------

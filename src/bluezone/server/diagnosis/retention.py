@@ -58,5 +58,6 @@ async def delete_expired(services: Services, lease: Lease) -> Deleted:
                 )
             ),
         )
+    await services.database.forget_deleted()
     _log.info("expired data deleted", deleted=asdict(deleted))
     return deleted

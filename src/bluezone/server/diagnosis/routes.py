@@ -17,6 +17,7 @@ from bluezone.protocol import blind_rsa
 from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_BODY_BYTES
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.protocol.keys import ReportType
+from bluezone.protocol.unprintable import Unprintable
 from bluezone.protocol.upload import KeyUpload, PermissionAnswer, PermissionRequest, UploadAnswer
 from bluezone.server.authorisation import SignedIn, allows, public
 from bluezone.server.bodies import read_json
@@ -60,8 +61,12 @@ async def _exchange(
     services: Services, message: PermissionRequest, client: str
 ) -> PermissionAnswer:
     limits, pepper = services.limits, code_pepper(services.settings.secrets_folder)
-    limits.require(WRONG_CODES_BY_ADDRESS, client)
-    limits.require(WRONG_CODES)
+
+    def refuse_guesser() -> None:
+        limits.require(WRONG_CODES_BY_ADDRESS, client)
+        limits.require(WRONG_CODES)
+
+    refuse_guesser()
     try:
         async with services.database.read() as session:
             grant = await service.find_grant(session, message, services.keys, pepper, services.now)
@@ -70,6 +75,7 @@ async def _exchange(
             limits.spend(WRONG_CODES_BY_ADDRESS, client)
             limits.spend(WRONG_CODES)
         raise
+    refuse_guesser()  # once more: of a volley, the others have been counted by now
     try:
         # Before the code is marked: a message that cannot be signed must not use it up.
         signature = blind_rsa.blind_sign(grant.key.private_key, grant.blinded_message)
@@ -175,7 +181,7 @@ class CodeRequest(msgspec.Struct, frozen=True):
     symptom_onset: str | None = None  # ISO day, Vietnamese calendar
 
 
-class CodeAnswer(msgspec.Struct, frozen=True):
+class CodeAnswer(Unprintable, frozen=True):
     """The code's digits and the Unix time at which it expires."""
 
     code: str

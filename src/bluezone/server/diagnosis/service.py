@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import func, or_, select, update
@@ -25,7 +25,7 @@ _HOUR: Final = 3600
 class IssuedCode:
     """A code, readable this once."""
 
-    code: str
+    code: str = field(repr=False)
     expires_at: int
 
 

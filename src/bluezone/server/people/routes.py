@@ -6,6 +6,7 @@ import msgspec
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from bluezone.protocol.unprintable import Unprintable
 from bluezone.server import forms
 from bluezone.server.authorisation import allows, public
 from bluezone.server.bodies import read_json
@@ -27,14 +28,14 @@ router = APIRouter()
 jobs = [Job("forget-expired-sessions", 3600, service.forget_expired)]
 
 
-class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SignIn(Unprintable, frozen=True, forbid_unknown_fields=True):
     """What a program sends to sign in."""
 
     name: str
     password: str
 
 
-class SessionAnswer(msgspec.Struct, frozen=True):
+class SessionAnswer(Unprintable, frozen=True):
     """A bearer token and the Unix time at which it expires."""
 
     token: str

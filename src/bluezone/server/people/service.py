@@ -60,6 +60,8 @@ async def begin_sign_in(session: AsyncSession, name: str, now: int) -> int:
 
 async def find_account(session: AsyncSession, name: str) -> StaffAccount | None:
     """The account of that name, in any spelling of it."""
+    if "\0" in name:  # PostgreSQL has no such text, and would fail
+        return None
     return await session.scalar(
         select(StaffAccount).where(StaffAccount.name == rules.normal_name(name))
     )

@@ -1,0 +1,100 @@
+"""What somebody finds who takes the disk: modes of files, and bytes that should be gone."""
+
+import os
+import stat
+from pathlib import Path
+
+from bluezone.phone.sealing import Sealer
+from bluezone.phone.store import Store
+from bluezone.server.diagnosis.pepper import code_pepper
+from bluezone.server.diagnosis.publication import export_keys
+from bluezone.server.diagnosis.retention import delete_expired
+from bluezone.storage.database import Database
+from tests.phone.conftest import World
+from tests.server.diagnosis.installation import Service
+
+DAY = 24 * 3600
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def others_can_read(folder: Path) -> list[str]:
+    return [
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+
+
+async def test_service_retention_leaves_no_byte_of_a_key_or_code(service: Service) -> None:
+    if not service.services.database.is_sqlite:
+        return
+    database = Path(service.services.database.url.database or "").parent
+    keys = service.keys()
+    await service.report(keys)
+    raw = everything_in(database)
+    assert all(one.tek.key in raw for one in keys)
+    await service.run(export_keys)
+    service.clock.advance(40 * DAY)
+    await service.run(delete_expired)
+    await service.run(export_keys)
+    raw = everything_in(database)
+    assert not [one for one in keys if one.tek.key in raw]
+
+
+def test_databases_are_for_their_owner_alone(tmp_path: Path, world: World) -> None:
+    """Even in a folder that somebody made before, open to all, under a careless umask."""
+    before = os.umask(0o022)
+    try:
+        home = tmp_path / "made-before"
+        home.mkdir(mode=0o755)
+        phone = world.phone(home=home)
+        world.run(phone.check())
+        assert others_can_read(home) == []
+        world.run(phone.close())
+    finally:
+        os.umask(before)
+
+
+async def test_the_service_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+        async with database.transaction() as session:
+            await session.connection()
+        assert others_can_read(tmp_path) == []
+        await database.dispose()
+        code_pepper(tmp_path)
+        assert others_can_read(tmp_path) == []
+    finally:
+        os.umask(before)
+
+
+def test_phone_retention_leaves_no_byte_of_a_page(tmp_path: Path, world: World) -> None:
+    home = tmp_path / "phone"
+    phone = world.phone(home=home)
+    sealed = os.urandom(200)
+    store = Store(home / "diary.sqlite", Sealer((home / "diary.key").read_bytes()))
+    today = int(world.clock.now() // DAY)
+    for day in range(20):
+        store.execute("INSERT INTO scan (day, sealed) VALUES (?, ?)", (today - day, sealed))
+    store.execute("UPDATE scan SET sealed = ? WHERE day > ?", (os.urandom(200), today - 15))
+    store.close()
+    assert sealed in everything_in(home)
+    assert phone.retain() > 0
+    assert sealed not in everything_in(home)
+    world.run(phone.close())
+
+
+def test_forget_takes_a_key_that_a_killed_phone_left_in_a_draft(
+    tmp_path: Path, world: World
+) -> None:
+    home = tmp_path / "phone"
+    phone = world.phone(home=home)
+    key = (home / "diary.key").read_bytes()
+    os.link(home / "diary.key", home / ".diary.key.4711")  # killed between link and unlink
+    world.run(phone.close())
+    phone._home.forget()
+    assert key not in everything_in(home)
