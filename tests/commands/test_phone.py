@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bluezone.clock.driven import ClockFile
 from bluezone.commands.phone import command
 
 _BLUEZONE = Path(sys.executable).parent / "bluezone"
@@ -113,6 +114,32 @@ def test_a_phone_has_to_be_told_once_where_its_service_is(
     assert "Checked" not in told.output
     later = _phone("warnings", "--home", home, "--language", "en")
     assert (later.exit_code, later.output) == (0, "No warnings.\n")
+
+
+def test_a_rehearsals_time_is_for_demonstrations_and_for_good(
+    tmp_path: Path, pin: Path, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, clock, known = tmp_path / "phone", tmp_path / "clock", ("--service", nobody, "--pin", pin)
+    missing = _phone("check", "--home", home, *known, "--clock-file", clock)
+    assert "only BLUEZONE_ENVIRONMENT=demo allows it" in missing.output
+    monkeypatch.setenv("BLUEZONE_ENVIRONMENT", "demo")
+    missing = _phone("check", "--home", home, *known, "--clock-file", clock)
+    assert "start what drives it first" in missing.output
+    assert not home.exists()  # nothing of it was kept
+
+    ClockFile.create(clock, 1_611_144_000).close()  # 20 January 2021, 19:00 UTC+7
+    _phone("check", "--home", home, *known, "--clock-file", clock)
+    assert "20/01 19:00" in _phone("status", "--home", home).output
+    ClockFile.create(tmp_path / "other", 1_611_144_000).close()
+    other = _phone("check", "--home", home, "--clock-file", tmp_path / "other")
+    assert "a diary cannot hold two" in other.output
+    monkeypatch.delenv("BLUEZONE_ENVIRONMENT")
+    assert "only BLUEZONE_ENVIRONMENT=demo" in _phone("warnings", "--home", home).output
+
+    _phone("check", "--home", tmp_path / "real", *known)
+    monkeypatch.setenv("BLUEZONE_ENVIRONMENT", "demo")
+    late = _phone("check", "--home", tmp_path / "real", "--clock-file", clock)
+    assert "a diary cannot hold two" in late.output
 
 
 def test_a_report_shows_what_is_sent_and_asks(tmp_path: Path, pin: Path, nobody: str) -> None:

@@ -132,6 +132,17 @@ def test_a_driven_clock_is_refused_in_production(home: Path, tmp_path: Path) -> 
     result = _bluezone("run", "--home", str(home), "--clock-file", str(tmp_path / "clock"))
     assert result.exit_code == 1
     assert "only BLUEZONE_ENVIRONMENT=demo allows it" in result.output
+    named = _bluezone(
+        "jobs", "run", "export", "--home", str(home), BLUEZONE_CLOCK_FILE=str(tmp_path / "clock")
+    )
+    assert "only BLUEZONE_ENVIRONMENT=demo allows it" in named.output
+
+
+def test_what_is_no_clock_is_said(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("not a clock")
+    options = ("--home", str(home), "--clock-file", str(tmp_path / "notes"))
+    result = _bluezone("run", *options, BLUEZONE_ENVIRONMENT="demo")
+    assert (result.exit_code, "is not a clock" in result.output) == (1, True)
 
 
 def test_it_serves_publishes_and_stops(home: Path) -> None:
