@@ -15,7 +15,7 @@ from bluezone.protocol.keys import (
     rolling_proximity_identifiers,
 )
 from bluezone.protocol.matching import find_matches
-from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords, empty_records
+from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords
 
 _START = 2_642_976  # 00:00 UTC
 _TEK = TemporaryExposureKey(bytes(range(16)), _START, 144)
@@ -163,7 +163,7 @@ def test_nothing_matches_nothing() -> None:
     heard = [_Heard(_identifier(_TEK, 0), _START * 600)]
     assert _pairs(_table(), heard) == []
     assert _pairs(_table(_TEK), []) == []
-    assert len(find_matches(_table(), empty_records())) == 0
+    assert len(find_matches(_table(), np.zeros(0, SCAN_RECORD))) == 0
 
 
 def test_times_at_the_end_of_the_clock_do_no_harm() -> None:

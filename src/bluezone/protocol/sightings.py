@@ -25,8 +25,3 @@ SCAN_RECORD: Final = np.dtype(
 )
 
 ScanRecords = NDArray[np.void]  # shape (N,), dtype SCAN_RECORD
-
-
-def empty_records() -> ScanRecords:
-    """No sightings."""
-    return np.zeros(0, SCAN_RECORD)

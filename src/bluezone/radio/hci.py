@@ -51,10 +51,6 @@ def advertising_reports(packet: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         position = end + 1
 
 
-class _RefusedError(RadioError):
-    """The controller answered, with an error code."""
-
-
 class _BeaconHost(Host):
     """Takes advertising reports as bytes; everything else is Bumble's."""
 
@@ -266,7 +262,7 @@ class HciRadio:
         try:
             return await self._host.send_sync_command(command, response_timeout=_ANSWER_SECONDS)
         except hci.HCI_Error as refusal:
-            raise _RefusedError(f"the controller refused {command.name}: {refusal}") from refusal
+            raise RadioError(f"the controller refused {command.name}: {refusal}") from refusal
         except (BaseBumbleError, OSError, TimeoutError, AssertionError, RuntimeError) as fault:
             # The last two are Bumble's words for an answer that makes no sense.
             self._state = RadioState.UNAVAILABLE
