@@ -38,6 +38,12 @@ class Limits:
     def spend(self, rule: Rule, subject: str = EVERYBODY) -> None:
         """Count one against `subject`. Raises Refused (429) when the bucket is full."""
         self.require(rule, subject)
+        self.count(rule, subject)
+
+    def count(self, rule: Rule, subject: str = EVERYBODY) -> None:
+        """Count one and refuse nothing; a full bucket stays full."""
+        if self.full(rule, subject):
+            return
         now = self._clock.now()
         if len(self._empty_at) >= _MAX_SUBJECTS:
             self._empty_at = {key: at for key, at in self._empty_at.items() if at > now}
@@ -45,6 +51,10 @@ class Limits:
                 self._empty_at.clear()
         empty_at = max(now, self._empty_at.get((rule.name, subject), now))
         self._empty_at[rule.name, subject] = empty_at + rule.seconds / rule.burst
+
+    def full(self, rule: Rule, subject: str = EVERYBODY) -> bool:
+        """Whether one more would be refused."""
+        return self._wait(rule, subject) > 0
 
     def require(self, rule: Rule, subject: str = EVERYBODY) -> None:
         """Refuse (429) when the bucket is full, without counting: for what counts only failures."""
@@ -64,7 +74,7 @@ class Limits:
         return filled + rule.seconds / rule.burst - rule.seconds
 
 
-def client_subject(host: str | None) -> str:
+def client_subject(host: str | None, ipv6_prefix: int = 64) -> str:
     """Whom to count against: an IPv4 address, or an IPv6 /64 (one subscriber has them all)."""
     try:
         address = ipaddress.ip_address(host or "")
@@ -73,5 +83,5 @@ def client_subject(host: str | None) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False).network_address)
+        return str(ipaddress.ip_network((address, ipv6_prefix), strict=False).network_address)
     return str(address)

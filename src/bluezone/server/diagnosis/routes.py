@@ -36,6 +36,9 @@ from bluezone.web.pages import LANGUAGE_COOKIE, chosen_language
 # Mobile networks put thousands of people behind one address, hence not fewer than ten.
 WRONG_CODES_BY_ADDRESS: Final = Rule("wrong codes by address", 10, 3600)
 WRONG_CODES: Final = Rule("wrong codes", 10_000, 3600)
+# Past that limit every network (IPv6: a /48, the most that one subscriber gets) may still be
+# wrong once: else whoever fills it would keep a whole country from reporting.
+WRONG_CODES_BEYOND: Final = Rule("wrong codes by network", 1, 3600)
 ANSWER_BYTES: Final = 1024
 _JITTER: Final = 0.5  # of answer_seconds
 
@@ -53,18 +56,19 @@ async def permission(request: Request) -> Response:
         message = await _read(request, PermissionRequest)
         if message.chaff:
             return _answer(_chaff_permission(services))
-        client = client_subject(request.client and request.client.host)
-        return _answer(await _exchange(services, message, client))
+        return _answer(await _exchange(services, message, request.client and request.client.host))
 
 
 async def _exchange(
-    services: Services, message: PermissionRequest, client: str
+    services: Services, message: PermissionRequest, host: str | None
 ) -> PermissionAnswer:
     limits, pepper = services.limits, code_pepper(services.settings.secrets_folder)
+    client, network = client_subject(host), client_subject(host, ipv6_prefix=48)
 
     def refuse_guesser() -> None:
         limits.require(WRONG_CODES_BY_ADDRESS, client)
-        limits.require(WRONG_CODES)
+        if limits.full(WRONG_CODES):
+            limits.require(WRONG_CODES_BEYOND, network)
 
     refuse_guesser()
     try:
@@ -73,7 +77,8 @@ async def _exchange(
     except Refused as refused:
         if refused.status_code == 403:
             limits.spend(WRONG_CODES_BY_ADDRESS, client)
-            limits.spend(WRONG_CODES)
+            limits.count(WRONG_CODES)
+            limits.count(WRONG_CODES_BEYOND, network)
         raise
     refuse_guesser()  # once more: of a volley, the others have been counted by now
     try:
