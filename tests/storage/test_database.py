@@ -1,6 +1,8 @@
 """The store keeps its promises on SQLite and on PostgreSQL alike."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,28 @@ async def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(DatabaseUrlError, match=r"SQLite URL needs a file|looks like"):
         Database(url)
+
+
+async def test_another_connection_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """A process that closes a file of a live SQLite database would lose all its locks on it."""
+    path = tmp_path / "service.db"
+    leave_wal = (
+        f"import sqlite3; db = sqlite3.connect({str(path)!r}, timeout=0); "
+        "db.execute('PRAGMA journal_mode=DELETE')"
+    )
+    database = Database(f"sqlite:///{path}")
+    async with database.read() as first, database.read() as second:
+        for session in (first, second):
+            await session.execute(text("SELECT count(*) FROM sqlite_master"))
+        other = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", leave_wal],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    await database.dispose()
+    assert "database is locked" in other.stderr
 
 
 async def test_an_error_names_no_value(database: Database) -> None:

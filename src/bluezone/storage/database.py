@@ -173,7 +173,9 @@ def _sqlite(url: URL) -> AsyncEngine:
         path = url.database or ""
         with suppress(OSError):  # SQLite says better what is wrong
             # Made here for its owner alone; SQLite gives its log the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            # Only when it is new: closing a file of a live database drops all its locks
+            # (sqlite.org/howtocorrupt.html, 2.2).
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         # aiosqlite leaves a thread behind when it cannot open the file; so fail before it.
         sqlite3.connect(path).close()
 
