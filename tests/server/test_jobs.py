@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from bluezone.clock import ManualClock
 from bluezone.clock.driven import ClockFile, DrivenClock
@@ -28,6 +29,16 @@ class Work:
         if self.fails:
             raise RuntimeError("the text of an error may hold a secret")
         self.ran_at.append(services.now - NOON)
+
+
+def _values(services: Services, metric: str, *labels: str) -> dict[tuple[str, ...], float]:
+    """What `/metrics` says of one metric, by its labels."""
+    return {
+        tuple(sample.labels[label] for label in labels): sample.value
+        for family in text_string_to_metric_families(services.metrics.text().decode())
+        for sample in family.samples
+        if sample.name == metric
+    }
 
 
 async def test_once_in_each_slot(services: Services, clock: ManualClock) -> None:
@@ -83,14 +94,37 @@ async def test_a_failure_is_tried_again_and_the_others_go_on(
     clock.advance(RETRY_SECONDS)
     await scheduler.run_due()
     assert failing.ran_at == [RETRY_SECONDS]
-    values = {
-        (sample.labels.get("job"), sample.labels.get("outcome")): sample.value
-        for family in text_string_to_metric_families(services.metrics.text().decode())
-        for sample in family.samples
-        if sample.name in {"bluezone_job_runs_total", "bluezone_job_lag_seconds"}
-    }
-    assert values["failing", "failed"] == values["failing", "done"] == 1
-    assert values["failing", None] == RETRY_SECONDS
+    runs = _values(services, "bluezone_job_runs_total", "job", "outcome")
+    assert runs["failing", "failed"] == runs["failing", "done"] == 1
+    assert _values(services, "bluezone_job_lag_seconds", "job")["failing",] == RETRY_SECONDS
+
+
+async def test_who_watches_sees_that_a_job_is_done_no_more(
+    services: Services, clock: ManualClock
+) -> None:
+    work, other = Work(), Work("other")
+    scheduler = Scheduler(services, [work.job, other.job])
+    await scheduler.run_due()
+    work.fails = True
+    for _ in range(3):
+        clock.advance(HOUR)
+        await scheduler.run_due()
+    last_runs = _values(services, "bluezone_job_last_run_timestamp_seconds", "job")
+    assert last_runs == {("work",): NOON, ("other",): NOON + 3 * HOUR}
+
+
+async def test_the_work_goes_on_after_any_trouble_with_the_database(
+    services: Services, clock: ManualClock
+) -> None:
+    work = Work()
+    scheduler = Scheduler(services, [work.job])
+    async with services.database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE job_runs RENAME TO mislaid"))
+    assert await scheduler.run_due() == NOON + RETRY_SECONDS
+    async with services.database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE mislaid RENAME TO job_runs"))
+    await scheduler.run_due()
+    assert work.ran_at == [0]
 
 
 async def test_two_processes_share_the_work(services: Services, clock: ManualClock) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bluezone.server.context import Services
-from bluezone.storage.database import Base, StorageUnavailable, upsert
+from bluezone.storage.database import Base, upsert
 from bluezone.storage.lease import Lease, LeaseLost
 
 RETRY_SECONDS: Final = 60  # after a failure, or while another process holds the lease
@@ -67,13 +67,14 @@ class Scheduler:
         wake_at = now + _LOOK_SECONDS
         try:
             last = await self._last_runs()
-        except StorageUnavailable as error:
-            _log.error("jobs wait for the database", reason=str(error))
+        except Exception as error:  # whatever it is, keys must be published once it is gone
+            _log.error("jobs wait for the database", exc_info=error)
             return now + RETRY_SECONDS
         for job in self._jobs.values():
-            if _slot(job, last.get(job.name, 0)) < _slot(job, now) and not await self.run_once(
-                job.name
-            ):
+            last_run = last.get(job.name, 0)
+            # A job that is never done cannot say so itself; a time that stands still does.
+            self._services.metrics.job_last_run.labels(job.name).set(last_run)
+            if _slot(job, last_run) < _slot(job, now) and not await self.run_once(job.name):
                 wake_at = min(wake_at, now + RETRY_SECONDS)
             wake_at = min(wake_at, (_slot(job, now) + 1) * job.period)
         return wake_at
@@ -103,6 +104,7 @@ class Scheduler:
             outcome = "done"
             lag = self._services.clock.now() - _slot(job, started) * job.period
             self._services.metrics.job_lag.labels(name).set(lag)
+            self._services.metrics.job_last_run.labels(name).set(started)
         self._services.metrics.job_runs.labels(name, outcome).inc()
         return outcome == "done"
 

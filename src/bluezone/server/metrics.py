@@ -31,6 +31,13 @@ class Metrics:
             registry=registry,
         )
 
+        self.job_last_run = Gauge(
+            "bluezone_job_last_run_timestamp_seconds",
+            "When the last finished run of a job began, in any process (0: never)",
+            ["job"],
+            registry=registry,
+        )
+
     def text(self) -> bytes:
         """Prometheus text format."""
         return generate_latest(self._registry)
