@@ -38,7 +38,7 @@ class World:
 
     def phone(self, x: float = 0.0, *, home: Path | None = None, **options: Any) -> Phone:
         number = next(self._names)
-        return Phone.open(
+        return Phone(
             home or self.folder / f"phone{number}",
             DirectRadio(self.air, (x, 0.0), "room"),
             self.service(),

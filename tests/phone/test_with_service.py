@@ -53,7 +53,7 @@ class _Street:
         self.folder = folder
 
     def phone(self, name: str, x: float) -> Phone:
-        return Phone.open(
+        return Phone(
             self.folder / name,
             DirectRadio(self.air, (x, 0.0), "bus"),
             Service("https://bluezone.example", transport=lambda: httpx.ASGITransport(self.app)),

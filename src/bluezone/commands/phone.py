@@ -431,7 +431,7 @@ async def _opened(
     service = Service(settings.service)
     pins = Pins.from_pem(*(pem.encode() for pem in settings.pins))
     try:
-        phone = Phone.open(home, radio, service, pins, clock, **options)
+        phone = Phone(home, radio, service, pins, clock, **options)
         try:
             yield phone
         finally:

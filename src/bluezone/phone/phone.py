@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from bluezone.clock import Clock
 from bluezone.phone.chaff import Chaff
@@ -52,43 +52,10 @@ class Status:
 
 
 class Phone:
-    """One person's phone. `open` it, `run` it, `close` it."""
+    """One person's phone. Make it, `run` it, `close` it."""
 
     def __init__(
         self,
-        home: Home,
-        radio: Radio,
-        service: Service,
-        pins: Pins,
-        clock: Clock,
-        *,
-        rng: random.Random,
-        entropy: Entropy,
-        judge: Judge | None,
-        on_scan: Callable[[int], None] | None,
-        on_check: Callable[[Check], None] | None,
-        on_warning: Callable[[ExposureWarning], None] | None,
-        scan_every: float | None,
-    ) -> None:
-        self._home = home
-        self._radio = radio
-        self._service = service
-        self._pins = pins
-        self._clock = clock
-        self._rng = rng
-        self._entropy = entropy
-        self._judge = judge
-        self._on_scan = on_scan
-        self._on_check = on_check
-        self._on_warning = on_warning
-        self._scan_every = scan_every
-        self._set_aside: Path | None = None
-        self._chaff = Chaff(service, clock, rng, entropy)
-        self._use(*home.open_store(entropy))
-
-    @classmethod
-    def open(
-        cls,
         home: Path,
         radio: Radio,
         service: Service,
@@ -103,27 +70,28 @@ class Phone:
         on_check: Callable[[Check], None] | None = None,
         on_warning: Callable[[ExposureWarning], None] | None = None,
         scan_every: float | None = None,
-    ) -> Self:
-        """Open the phone that lives in `home`, or make it.
+    ) -> None:
+        """Open the phone that lives in the folder `home`, or make it.
 
         `rng` moves moments, `entropy` makes keys and nonces; `scan_every` (seconds) fixes the
         period of scans for demonstrations. A damaged diary is put aside and said in `status`.
         Raises StoreError, KeyUnavailableError, PhoneRunningError, OSError.
         """
-        return cls(
-            Home(home, use_keyring=use_keyring),
-            radio,
-            service,
-            pins,
-            clock,
-            rng=rng or random.Random(),
-            entropy=entropy,
-            judge=judge,
-            on_scan=on_scan,
-            on_check=on_check,
-            on_warning=on_warning,
-            scan_every=scan_every,
-        )
+        self._home = Home(home, use_keyring=use_keyring)
+        self._radio = radio
+        self._service = service
+        self._pins = pins
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._entropy = entropy
+        self._judge = judge
+        self._on_scan = on_scan
+        self._on_check = on_check
+        self._on_warning = on_warning
+        self._scan_every = scan_every
+        self._set_aside: Path | None = None
+        self._chaff = Chaff(service, clock, self._rng, entropy)
+        self._use(*self._home.open_store(entropy))
 
     def _use(self, store: Store, key: DiaryKey, aside: Path | None) -> None:
         self._store = store

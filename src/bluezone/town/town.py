@@ -115,7 +115,7 @@ class Town:
         def warned(warning: ExposureWarning) -> None:
             self._warned(number, warning)
 
-        return Phone.open(
+        return Phone(
             home,
             self._radios[number],
             client,
