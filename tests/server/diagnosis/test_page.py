@@ -71,8 +71,14 @@ async def test_a_health_worker_issues_a_code_on_a_phone(service: Service, tmp_pa
         assert not CODE.search(text), "a code is shown once"
         await page.evaluate("document.querySelector('#symptom_onset').type = 'text'")
         await page.fill("#symptom_onset", "2019-12-31")
+        await page.select_option("#report_type", "clinical-diagnosis")
         await page.click("main form button")
         assert "within the last 14 days" in await page.inner_text("[role=alert]")
+        onset = page.locator("#symptom_onset")
+        described_by = await onset.get_attribute("aria-describedby")
+        assert "within the last 14 days" in await page.inner_text(f"form #{described_by}")
+        assert await onset.input_value() == "2019-12-31", "what was typed is still there"
+        assert await page.input_value("#report_type") == "clinical-diagnosis"
 
 
 async def test_a_form_from_elsewhere_issues_nothing(service: Service) -> None:

@@ -41,6 +41,12 @@ WRONG_CODES: Final = Rule("wrong codes", 10_000, 3600)
 WRONG_CODES_BEYOND: Final = Rule("wrong codes by network", 1, 3600)
 ANSWER_BYTES: Final = 1024
 _JITTER: Final = 0.5  # of answer_seconds
+# The field of the form that a refusal is about; any other is about the whole form.
+_FIELDS: Final = {
+    "report-type-unknown": "report_type",
+    "onset-malformed": "symptom_onset",
+    "onset-out-of-range": "symptom_onset",
+}
 
 _T = TypeVar("_T")
 
@@ -219,7 +225,14 @@ async def issue_code_on_page(
     try:
         issued = await _issue(services, staff, report_type, symptom_onset)
     except Refused as refused:
-        return await _codes_page(request, services, staff, refused=refused)
+        return await _codes_page(
+            request,
+            services,
+            staff,
+            refused=refused,
+            report_type=report_type,
+            symptom_onset=symptom_onset,
+        )
     # Shown in the answer itself: a code that could be fetched again would have to be kept.
     return await _codes_page(request, services, staff, issued=issued)
 
@@ -251,6 +264,8 @@ async def _codes_page(
     *,
     issued: service.IssuedCode | None = None,
     refused: Refused | None = None,
+    report_type: str = "",
+    symptom_onset: str = "",
 ) -> Response:
     now = services.now
     language = chosen_language(
@@ -263,6 +278,9 @@ async def _codes_page(
         "diagnosis/codes.html",
         refused.status_code if refused else 200,
         problem=translate(refused.message, language, **refused.values) if refused else "",
+        problem_field=_FIELDS.get(refused.error, "") if refused else "",
+        report_type=report_type,
+        symptom_onset=symptom_onset,
         code=rules.shown_code(issued.code) if issued else "",
         expires=vietnam_time(issued.expires_at) if issued else None,
         recent=[(row, vietnam_time(row.issued_at)) for row in recent],
