@@ -89,7 +89,7 @@ class Store:
         self._depth = 0
         with suppress(OSError):  # SQLite says better what is wrong
             # Made here for its owner alone; SQLite gives its log the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         except sqlite3.Error as error:
