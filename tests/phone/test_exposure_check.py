@@ -254,3 +254,25 @@ def test_the_windows_of_a_vietnamese_day_are_forgotten_together(world: World, ph
     world.national.publish_index()
     world.run(phone.check())
     assert [warning.minutes for warning in phone.warnings()] == [40]
+
+
+def test_the_echo_of_the_phones_own_beacon_is_nobody(world: World, phone: Phone) -> None:
+    """Somebody replayed it; then its owner reported, and the key came back in a file."""
+    own = DiagnosisKey(phone._identity.current(EPOCH), ReportType.CONFIRMED_TEST, 0)
+    _meet(phone, own, EPOCH, 40)
+    _released(world)
+    world.national.publish([own], "a.zip")
+    done = world.run(phone.check())
+    assert (done.files, done.warnings) == (1, ())
+
+
+def test_a_file_read_by_two_processes_at_once_counts_once(world: World, phone: Phone) -> None:
+    case = _key(1)
+    _meet(phone, case, EPOCH, 12)
+    _released(world)
+    world.national.publish([case], "a.zip")
+    world.run(phone.check())
+    (window,) = phone._checker.exposures.windows()
+    beside = world.phone(home=world.folder / "phone1")
+    beside._checker.exposures.accept(world.national.indexed[0], window.day, [window])
+    assert phone._checker.exposures.windows() == [window]

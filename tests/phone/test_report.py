@@ -67,6 +67,17 @@ def test_a_refused_code_says_why_and_leaves_no_trace(
     assert phone.status().reported_at is None
 
 
+def test_a_refused_second_report_does_not_revive_a_published_key(
+    world: World, phone: Phone
+) -> None:
+    world.run(phone.report(CODE, consent=True))
+    published = phone._identity.keys(EPOCH)
+    with pytest.raises(ServiceError):
+        world.run(phone.report("000000000000", consent=True))
+    assert interval_number(world.clock.now()) == interval_number(EPOCH), "still on the air"
+    assert phone._identity.keys(EPOCH) == published
+
+
 def test_without_consent_nothing_is_sent(world: World, phone: Phone) -> None:
     with pytest.raises(ReportError) as error:
         world.run(phone.report(CODE, consent=False))

@@ -83,9 +83,14 @@ class Identity:
         return chosen
 
     def truncate(self, now: float) -> None:
-        """End the current key with this interval, so that it can be published today."""
-        tek = self.current(now)
-        self._put(tek.rolling_start, tek.key, interval_number(now) + 1 - tek.rolling_start)
+        """End the current key with this interval, so that it can be published today.
+
+        A key that is public already stays as it is.
+        """
+        start = self.current(now).rolling_start
+        ((tek, reported),) = self._between(start, start)
+        if not reported:
+            self._put(start, tek.key, interval_number(now) + 1 - start)
 
     def restore(self, now: float) -> None:
         """Undo `truncate` after a refused report, if no later key has been on the air."""
