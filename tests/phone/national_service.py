@@ -73,9 +73,11 @@ class NationalService:
     def configure(self, configuration: RiskConfiguration) -> None:
         self.configuration = seal_configuration(configuration, "configuration-1", _CONFIGURATION)
 
-    def certify(self, now: int, sequence: int = 1) -> bytes:
+    def certify(
+        self, now: int, sequence: int = 1, export: ec.EllipticCurvePrivateKey = _EXPORT
+    ) -> bytes:
         rows = [
-            (Role.EXPORT, "export-1", _EXPORT.public_key()),
+            (Role.EXPORT, "export-1", export.public_key()),
             (Role.CONFIGURATION, "configuration-1", _CONFIGURATION.public_key()),
             (Role.PERMISSION, PERMISSION_KEY_ID, _PERMISSION.public_key()),
         ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bluezone.clock import LoopClock
 from bluezone.phone.diary import pack_page
 from bluezone.phone.documents import Problem
 from bluezone.phone.phone import Phone
@@ -276,3 +277,18 @@ def test_a_file_read_by_two_processes_at_once_counts_once(world: World, phone: P
     beside = world.phone(home=world.folder / "phone1")
     beside._checker.exposures.accept(world.national.indexed[0], window.day, [window])
     assert phone._checker.exposures.windows() == [window]
+
+
+def test_an_index_by_a_key_certified_an_hour_ago_is_taken(world: World, phone: Phone) -> None:
+    world.run(phone.check())
+    now = int(world.clock.now())
+    world.national.trust = world.national.certify(now, sequence=2, export=_STRANGER)
+    world.national.publish_index(signer=_STRANGER)
+    assert world.run(phone.check()).error is None
+
+
+def test_a_clock_far_behind_does_not_make_a_files_key_invalid(world: World) -> None:
+    phone = world.phone(clock=LoopClock(world.loop, EPOCH - 400 * 86400))
+    world.national.publish([_key(1)], "a.zip")
+    done = world.run(phone.check())
+    assert (done.files, done.refused) == (1, ())

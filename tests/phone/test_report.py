@@ -9,7 +9,12 @@ import pytest
 
 from bluezone.phone.chaff import MEAN_SECONDS, Chaff
 from bluezone.phone.phone import Phone
-from bluezone.phone.report import ReportError, ReportFault, typed_code
+from bluezone.phone.report import (
+    RESUME_AFTER_SECONDS,
+    ReportError,
+    ReportFault,
+    typed_code,
+)
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.protocol.deployment import UPLOAD_BODY_BYTES
 from bluezone.protocol.intervals import interval_number
@@ -141,6 +146,35 @@ def test_a_lost_network_is_picked_up_by_the_same_command(world: World, phone: Ph
     assert world.run(phone.report(CODE, consent=True)).keys == 1
     first, second = _bodies(world, "/v1/permission")
     assert first == second
+
+
+def test_a_report_that_somebody_works_on_is_not_taken_over(world: World, phone: Phone) -> None:
+    world.run(phone.check())
+    trust = phone._checker.documents.trust
+    assert trust is not None
+    world.national.down = True
+    with pytest.raises(ServiceError):
+        world.run(phone.report(CODE, consent=True))
+    world.national.down = False
+    assert world.run(phone._reporter.resume(trust)) is None
+    assert len(_posts(world)) == 1
+    world.run(world.clock.sleep(RESUME_AFTER_SECONDS))
+    assert world.run(phone._reporter.resume(trust)) is not None
+
+
+def test_a_permission_key_the_service_no_longer_knows_is_asked_for(
+    world: World, phone: Phone
+) -> None:
+    world.run(phone.check())
+    world.national.answer = lambda request: httpx.Response(
+        403, json={"error": "permission-key-unknown", "message": {"en": "No such key."}}
+    )
+    with pytest.raises(ServiceError):
+        world.run(phone.report(CODE, consent=True))
+    del world.national.answer
+    world.national.requests.clear()
+    world.run(phone.check())
+    assert world.national.requests[0].url.path == "/v1/trust.json"
 
 
 def test_a_second_report_brings_the_whole_day_along(world: World, phone: Phone) -> None:
