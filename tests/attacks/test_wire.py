@@ -82,7 +82,6 @@ SMUGGLING = [
     b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n",
     b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",
     b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
-    b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nHost: y\r\nContent-Length: 0\r\n\r\n",
 ]
 
 
