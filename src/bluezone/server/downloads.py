@@ -5,7 +5,7 @@ import hashlib
 from fastapi import APIRouter, Request, Response
 
 from bluezone.server.authorisation import public
-from bluezone.server.context import Parts, Services
+from bluezone.server.context import services_of
 from bluezone.server.errors import Refused
 from bluezone.server.keys import TRUST_OBJECT
 from bluezone.storage.objects import ObjectMissing
@@ -13,6 +13,7 @@ from bluezone.web.catalogue import _
 
 CONFIGURATION_OBJECT = "configuration.json"
 INDEX_OBJECT = "index.json"
+EXPORTS = "exports/"  # objects below it are key files
 _JSON = "application/json"
 # Phones ask at moments spread over hours: a minute in a cache costs nothing, and takes
 # nearly every request off the service.
@@ -22,35 +23,37 @@ _IMMUTABLE = "public, max-age=1209600, immutable"  # a key file lives 14 days
 router = APIRouter()
 
 
-@router.get("/v1/trust.json")
 @public
-async def trust(request: Request, services: Parts) -> Response:
-    return await _published(request, services, TRUST_OBJECT, _JSON, _CHANGING)
+async def trust(request: Request) -> Response:
+    return await _published(request, TRUST_OBJECT, _JSON, _CHANGING)
 
 
-@router.get("/v1/configuration.json")
 @public
-async def configuration(request: Request, services: Parts) -> Response:
-    return await _published(request, services, CONFIGURATION_OBJECT, _JSON, _CHANGING)
+async def configuration(request: Request) -> Response:
+    return await _published(request, CONFIGURATION_OBJECT, _JSON, _CHANGING)
 
 
-@router.get("/v1/index.json")
 @public
-async def index(request: Request, services: Parts) -> Response:
-    return await _published(request, services, INDEX_OBJECT, _JSON, _CHANGING)
+async def index(request: Request) -> Response:
+    return await _published(request, INDEX_OBJECT, _JSON, _CHANGING)
 
 
-@router.get("/v1/exports/{name}")
 @public
-async def export(request: Request, services: Parts, name: str) -> Response:
-    return await _published(request, services, f"exports/{name}", "application/zip", _IMMUTABLE)
+async def export(request: Request) -> Response:
+    name = request.path_params["name"]
+    return await _published(request, f"exports/{name}", "application/zip", _IMMUTABLE)
 
 
-async def _published(
-    request: Request, services: Services, name: str, media_type: str, caching: str
-) -> Response:
+# Plain routes: every phone asks every hour, and there is nothing to validate.
+router.add_route("/v1/trust.json", trust)
+router.add_route("/v1/configuration.json", configuration)
+router.add_route("/v1/index.json", index)
+router.add_route("/v1/exports/{name}", export)
+
+
+async def _published(request: Request, name: str, media_type: str, caching: str) -> Response:
     try:
-        data = await services.objects.get(name)
+        data = await services_of(request).objects.get(name)
     except (ObjectMissing, ValueError):
         raise Refused(404, "not-found", _("There is nothing at this address.")) from None
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'

@@ -19,7 +19,7 @@ from bluezone.clock import LoopClock, WallClock
 from bluezone.clock.driven import ClockFile
 
 # Virtual seconds: what a phone on a mobile network waits for an answer.
-ANSWER_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 4.0
 
 _SHORTEST_WAIT = 0.0005  # real seconds: how often the service's horizon is looked at
 _LONGEST_WAIT = 0.05  # real seconds: how soon a change of speed is felt
