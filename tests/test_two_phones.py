@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -104,6 +105,12 @@ def page_command(start: str, **replaced: str) -> list[str]:
     return shlex.split(line)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def issue_code(address: str) -> str:
     """As the health worker of the page."""
     with httpx.Client(base_url=address, trust_env=False, timeout=20) as client:
@@ -129,8 +136,10 @@ def test_two_phones_meet_and_one_warns(windows: Windows) -> None:
     spec = windows.wait("radio", r"radio on (tcp-client:\S+)\n")[1]
     windows.run(*page_command("server init"))
     windows.run(*page_command("server staff add"), "--password-stdin", given=PASSWORD)
-    windows.open("service", *page_command("server run"), "--port", "0")
-    address = windows.wait("service", r"running on (http://127\.0\.0\.1:\d+)")[1]
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    windows.open("service", *page_command("server run"), "--port", str(port))
+    windows.wait("service", "Application startup complete")
     here = {"http://127.0.0.1:8000": address, "tcp-client:127.0.0.1:9100": spec}
     for seat, name in enumerate(("an", "binh", "chi"), 1):
         command = page_command("phone run --home demo/an", **here, **{"demo/an": f"demo/{name}"})
