@@ -38,6 +38,12 @@ def test_values_are_typed() -> None:
     assert settings.database_url == "sqlite:////srv/x/service.db"
 
 
+def test_some_numbers_may_be_zero() -> None:
+    names = ("ANSWER_SECONDS", "EXPORT_MINIMUM_KEYS", "INDEX_SPREAD_SECONDS")
+    zeros = {f"BLUEZONE_{name}": "0" for name in names}
+    assert load_settings({"BLUEZONE_HOME": "/a", **zeros}).answer_seconds == 0
+
+
 def test_options_win_over_the_environment() -> None:
     settings = load_settings({"BLUEZONE_HOME": "/a"}, home=Path("/b"), database=None)
     assert (settings.home, settings.database) == (Path("/b"), "")
@@ -51,6 +57,12 @@ def test_options_win_over_the_environment() -> None:
         ({"BLUEZONE_HOME": "/a", "BLUEZONE_MAX_BODY_BYTES": "1k"}, "must be a whole number"),
         ({"BLUEZONE_HOME": "/a", "BLUEZONE_BODY_SECONDS": ""}, "must be a number"),
         ({"BLUEZONE_HOME": "/a", "BLUEZONE_ENVIRONMENT": "dev"}, "must be production or demo"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_MAX_BODY_BYTES": "-1"}, "above zero, not -1"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_BODY_SECONDS": "0"}, "above zero"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_BODY_SECONDS": "nan"}, "above zero"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_EXPORT_PERIOD_SECONDS": "0"}, "between 300 and 43200"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_EXPORT_PERIOD_SECONDS": "60"}, "between 300 and 43200"),
+        ({"BLUEZONE_HOME": "/a", "BLUEZONE_INDEX_SPREAD_SECONDS": "-1"}, "between 0 and 43200"),
     ],
 )
 def test_what_is_wrong_is_said(environment: dict[str, str], told: str) -> None:

@@ -1,5 +1,6 @@
 """What an operator can set: one typed object, read from BLUEZONE_* environment variables."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
@@ -92,7 +93,7 @@ class Settings:
 def load_settings(environment: Mapping[str, str], **given: Any) -> Settings:
     """Settings from the environment; `given` values (a command's options) win over it.
 
-    Raises SettingError for a value of the wrong type, a missing home and an unknown
+    Raises SettingError for a value of the wrong type or size, a missing home and an unknown
     BLUEZONE_ variable, which is most likely a misspelt one.
     """
     known = {f"BLUEZONE_{one.name.upper()}": one for one in fields(Settings)}
@@ -113,10 +114,32 @@ def load_settings(environment: Mapping[str, str], **given: Any) -> Settings:
     ]
     if missing:
         raise SettingError(f"{missing[0]} is not set")
-    return Settings(**values)
+    settings = Settings(**values)
+    for variable, one in known.items():
+        _check_range(variable, getattr(settings, one.name))
+    return settings
 
 
 _KINDS: Final = {int: "a whole number", float: "a number"}
+_RANGES: Final = {  # any other number must be above zero
+    "BLUEZONE_ANSWER_SECONDS": (0, 10),
+    "BLUEZONE_EXPORT_MINIMUM_KEYS": (0, 100_000),
+    # An index holds 10,000 files of a fortnight, and is valid for a day.
+    "BLUEZONE_EXPORT_PERIOD_SECONDS": (300, 12 * 3600),
+    "BLUEZONE_INDEX_SPREAD_SECONDS": (0, 12 * 3600),
+}
+
+
+def _check_range(variable: str, value: object) -> None:
+    if not isinstance(value, int | float):
+        return
+    if variable in _RANGES:
+        smallest, largest = _RANGES[variable]
+        fits, limit = smallest <= value <= largest, f"between {smallest} and {largest}"
+    else:
+        fits, limit = 0 < value < math.inf, "above zero"
+    if not fits:
+        raise SettingError(f"{variable} must be {limit}, not {value}")
 
 
 def _convert(variable: str, text: str, kind: Any) -> Any:
