@@ -145,6 +145,14 @@ def test_what_is_no_clock_is_said(home: Path, tmp_path: Path) -> None:
     assert (result.exit_code, "is not a clock" in result.output) == (1, True)
 
 
+def test_a_port_that_is_taken_is_said_in_a_sentence(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = _bluezone("run", "--home", str(home), "--port", str(port))
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in result.output
+
+
 def test_it_serves_publishes_and_stops(home: Path) -> None:
     with _running(home) as client:
         assert client.get("/health/ready").status_code == 200

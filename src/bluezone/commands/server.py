@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 import uvicorn
+from fastapi import FastAPI
 
 from bluezone.clock import Clock, WallClock
 from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
@@ -88,8 +90,19 @@ def init(home: Path | None, database: str | None, clock_file: Path | None) -> No
 @command.command()
 @_home
 @_database
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; keep to this machine, behind a proxy with TLS.",
+)
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one and logs it.",
+)
 @_clock_file
 def run(
     home: Path | None, database: str | None, host: str, port: int, clock_file: Path | None
@@ -98,28 +111,43 @@ def run(
 
     async def work(settings: Settings, clock: Clock) -> None:
         configure_logging(clock)
-        services = await open_services(settings, clock)
-        await upgrade(services.database)
-        app = create_app(services, Scheduler(services, all_jobs(settings)))
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn stops gracefully, then raises the signal again: by then all is done.
-            signal.signal(stop, lambda *_: None)
-        await uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                lifespan="on",
-                log_config=None,
-                access_log=False,  # requests.py logs without addresses and queries
-                server_header=False,
-                forwarded_allow_ips=settings.trusted_proxies,
-                limit_concurrency=settings.max_connections,
-                timeout_graceful_shutdown=_STOP_SECONDS,
-            )
-        ).serve()
+        # First: uvicorn would find a port in use only after the jobs have begun.
+        with _listen(host, port) as listener:
+            services = await open_services(settings, clock)
+            await upgrade(services.database)
+            app = create_app(services, Scheduler(services, all_jobs(settings)))
+            for stop in (signal.SIGINT, signal.SIGTERM):
+                # uvicorn stops gracefully, then raises the signal again: by then all is done.
+                signal.signal(stop, lambda *_: None)
+            await _server(app, settings).serve([listener])
 
     _run(work, clock_file, home=home, database=database)
+
+
+def _server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            lifespan="on",
+            log_config=None,
+            access_log=False,  # requests.py logs without addresses and queries
+            server_header=False,
+            forwarded_allow_ips=settings.trusted_proxies,
+            limit_concurrency=settings.max_connections,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "choose another --host or --port"
+        ) from error
 
 
 @command.group()
@@ -174,7 +202,7 @@ def staff_add(
 
 @command.group()
 def jobs() -> None:
-    """Periodic work, which `run` does by itself."""
+    """Periodic work: export, retention, renewals. `run` does it by itself."""
 
 
 @jobs.command("run")
@@ -182,7 +210,7 @@ def jobs() -> None:
 @_home
 @_database
 def jobs_run(name: str, home: Path | None, database: str | None) -> None:
-    """Do the job NAME once, now, due or not."""
+    """Do the job NAME (such as `export`) once, now, due or not."""
 
     async def work(services: Services) -> None:
         known = all_jobs(services.settings)
