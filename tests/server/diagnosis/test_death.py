@@ -25,8 +25,8 @@ from bluezone.protocol.upload import KeyUpload, encode_upload, upload_digest
 from bluezone.server import installation
 from bluezone.server.app import open_services
 from bluezone.server.config import Settings
-from bluezone.server.diagnosis.publication import EXPORTS
 from bluezone.server.diagnosis.tables import PublishedKey
+from bluezone.server.downloads import EXPORTS
 from bluezone.server.keys import PermissionKey
 from bluezone.storage.database import Database
 from tests.server.diagnosis.installation import Service, slots

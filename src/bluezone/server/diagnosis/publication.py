@@ -30,11 +30,10 @@ from bluezone.server.context import Services
 from bluezone.server.diagnosis.intake import key_rows
 from bluezone.server.diagnosis.rules import padding_wanted
 from bluezone.server.diagnosis.tables import ExportBatch, ExportFile, IndexState, PublishedKey
+from bluezone.server.downloads import EXPORTS, INDEX_OBJECT
 from bluezone.storage.database import upsert
 from bluezone.storage.lease import Lease
 
-INDEX_OBJECT: Final = "index.json"
-EXPORTS: Final = "exports/"  # objects below it are key files
 # A phone that gets no newer index for so long is being kept from it, or we are down.
 INDEX_VALID_SECONDS: Final = 24 * 3600
 
@@ -64,7 +63,7 @@ async def export_keys(services: Services, lease: Lease) -> None:
     for batch in planned:
         await _build(services, lease, batch)
     await publish_index(services, lease)
-    await _remove_strays(services)
+    await _remove_strays(services, lease)
     await services.database.forget_deleted()  # which keys came together
 
 
@@ -228,9 +227,13 @@ async def publish_index(services: Services, lease: Lease) -> None:
     await services.objects.put(INDEX_OBJECT, seal_index(index, key.key_id, key.private_key))
 
 
-async def _remove_strays(services: Services) -> None:
-    async with services.database.read() as session:
+async def _remove_strays(services: Services, lease: Lease) -> None:
+    # Listed before the lease is confirmed, so that a process which slept through its lease
+    # never takes a file for a stray that another has built meanwhile.
+    names = await services.objects.list(EXPORTS)
+    async with services.database.transaction() as session:
+        await lease.confirm(session)
         recorded = set(await session.scalars(select(ExportFile.name)))
-    for name in await services.objects.list(EXPORTS):
+    for name in names:
         if name.removeprefix(EXPORTS) not in recorded:
             await services.objects.delete(name)
