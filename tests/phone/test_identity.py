@@ -45,7 +45,14 @@ def test_another_process_sees_the_same_key(store: Store) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 500), st.sampled_from(["on", "cut", "undo", "report"]))))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1) | st.integers(0, 500),
+            st.sampled_from(["on", "cut", "undo", "refused", "report"]),
+        )
+    )
+)
 def test_whatever_happens_no_interval_has_two_keys(
     store: Store, steps: list[tuple[int, str]]
 ) -> None:
@@ -60,9 +67,9 @@ def test_whatever_happens_no_interval_has_two_keys(
         key = identity.current(now).key
         assert on_air.setdefault(interval, key) == key, "an interval never changes its key"
         assert public.get(key, interval) >= interval, "a published key is never on the air again"
-        if what in ("cut", "report"):
+        if what in ("cut", "refused", "report"):
             identity.truncate(now)
-        if what == "undo":
+        if what in ("undo", "refused"):
             identity.restore(now)
         if what == "report":
             identity.mark_reported(identity.reportable(now))
@@ -75,6 +82,16 @@ def test_whatever_happens_no_interval_has_two_keys(
         for tek in chosen:
             aligned = tek.rolling_start % 144 == 0
             assert aligned or any(tek.rolling_start == one.rolling_end for one in chosen)
+
+
+def test_a_day_that_does_not_fit_is_left_out_whole(store: Store) -> None:
+    identity = Identity(store)
+    for day, cuts in ((0, 20), (1, 15)):
+        for interval in range(cuts):
+            identity.truncate(EPOCH + 86400 * day + 600 * interval)
+    chosen = identity.reportable(EPOCH + 86400 + 600 * 14)
+    assert len(chosen) == 15
+    assert chosen[0].rolling_start % 144 == 0
 
 
 @pytest.mark.parametrize("power", [-40, 0, 12])

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
+import httpx
 import pytest
 
 from bluezone.phone import service as service_module
@@ -152,3 +153,24 @@ async def test_each_message_has_a_connection_of_its_own_and_no_cookies() -> None
 def test_a_report_never_travels_in_the_clear(address: str) -> None:
     with pytest.raises(ValueError, match=r"https|address"):
         Service(address)
+
+
+async def test_a_message_shares_nothing_with_any_other_request() -> None:
+    made: list[httpx.MockTransport] = []
+    cookies: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        cookies.append(request.headers.get("Cookie"))
+        return httpx.Response(200, headers={"Set-Cookie": "who=me"}, stream=httpx.ByteStream(b"{}"))
+
+    def transport() -> httpx.MockTransport:
+        made.append(httpx.MockTransport(answer))
+        return made[-1]
+
+    service = Service("https://bluezone.example", transport=transport)
+    await service.fetch("/v1/index.json", 100)
+    await service.send("/v1/permission", b"{}")
+    await service.send("/v1/keys", b"{}")
+    await service.close()
+    assert len(made) == 3
+    assert cookies == [None, None, None]
