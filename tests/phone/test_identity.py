@@ -5,7 +5,7 @@ import random
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from bluezone.phone.identity import Identity
 from bluezone.phone.sealing import Sealer
@@ -53,6 +53,7 @@ def test_another_process_sees_the_same_key(store: Store) -> None:
         )
     )
 )
+@example([(0, "report"), (0, "refused"), (1, "on")])
 def test_whatever_happens_no_interval_has_two_keys(
     store: Store, steps: list[tuple[int, str]]
 ) -> None:
