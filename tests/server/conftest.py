@@ -1,7 +1,9 @@
 """A service put together from its real parts, on a clock that the test moves."""
 
 import asyncio
+import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -106,3 +108,24 @@ def add_staff(services: Services) -> AddStaff:
             )
 
     return add
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1.5 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        mount(folder, "size=1536k")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"cannot mount here: {error.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def mount(folder: Path, options: str) -> None:
+    """Mount a file system in memory, or change the size of one."""
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    subprocess.run(command, check=True, capture_output=True, text=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from bluezone.server.migrations import upgrade
 from bluezone.storage.database import StorageUnavailable
 from bluezone.storage.objects import FolderObjects, ObjectStoreFull
 from tests.postgres import PostgresServer
+from tests.server.conftest import mount
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +74,6 @@ async def test_postgresql_restarted_under_load(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1.5 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        _mount(folder, "size=1536k")
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"cannot mount here: {error.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@pytest.fixture
 async def on_small_disk(
     home: Path, clock: ManualClock, small_disk: Path
 ) -> AsyncIterator[Services]:
@@ -132,7 +117,7 @@ async def test_a_full_disk_is_said_and_nothing_is_half_written(
         answer = await client.post("/v1/staff/session", json={"name": "lan", "password": "x"})
         assert answer.status_code == 503
         assert answer.json()["error"] == "unavailable"
-        _mount(small_disk, "remount,size=8m")
+        mount(small_disk, "remount,size=8m")
         answer = await client.post("/v1/staff/session", json={"name": "lan", "password": "x"})
         assert answer.status_code == 401
 
@@ -144,8 +129,3 @@ async def test_a_full_disk_keeps_the_old_object(small_disk: Path) -> None:
         await store.put("index.json", os.urandom(2 * 1024 * 1024))
     assert await store.get("index.json") == b"old"
     assert os.listdir(small_disk) == ["index.json"]
-
-
-def _mount(folder: Path, options: str) -> None:
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-    subprocess.run(command, check=True, capture_output=True, text=True)
