@@ -29,8 +29,6 @@ def others_can_read(folder: Path) -> list[str]:
 
 
 async def test_service_retention_leaves_no_byte_of_a_key_or_code(service: Service) -> None:
-    if not service.services.database.is_sqlite:
-        return
     database = Path(service.services.database.url.database or "").parent
     keys = service.keys()
     await service.report(keys)

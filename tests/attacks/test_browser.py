@@ -6,7 +6,10 @@ import httpx
 import pytest
 
 from bluezone.server import forms
+from tests.conftest import database_url
 from tests.server.diagnosis.installation import PASSWORD, Service
+
+__all__ = ["database_url"]  # both kinds of store
 
 
 async def form_token(browser: httpx.AsyncClient, path: str) -> str:

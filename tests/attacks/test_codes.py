@@ -6,7 +6,10 @@ from collections import Counter
 import httpx
 
 from bluezone.server.diagnosis.routes import WRONG_CODES_BY_ADDRESS
+from tests.conftest import database_url
 from tests.server.diagnosis.installation import Service
+
+__all__ = ["database_url"]  # both kinds of store
 
 
 async def test_guesses_sent_all_at_once_are_all_counted(service: Service) -> None:

@@ -21,6 +21,7 @@ from bluezone.server import installation
 from bluezone.server.app import all_jobs, create_app, open_services
 from bluezone.server.config import Environment, SettingError, Settings, load_settings
 from bluezone.server.configuration import publish_configuration
+from bluezone.server.connections import PromptConnection
 from bluezone.server.context import Services
 from bluezone.server.jobs import Scheduler
 from bluezone.server.keys import KeyUnavailable
@@ -128,6 +129,8 @@ def _server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=PromptConnection,
+            ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,  # requests.py logs without addresses and queries
