@@ -88,6 +88,16 @@ def test_a_second_init_changes_nothing(home: Path) -> None:
     assert (home / "public" / "trust.json").read_bytes() == before
 
 
+def test_an_init_that_found_no_database_can_be_repeated(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    failed = _bluezone(
+        "init", "--home", str(home), "--database", f"postgresql:///x?host={tmp_path}"
+    )
+    assert failed.exit_code == 1
+    assert "the database cannot be used" in failed.output
+    assert _bluezone("init", "--home", str(home)).exit_code == 0
+
+
 def test_staff_add_refuses_in_sentences(home: Path) -> None:
     def add(name: str, password: str, unit: str = "HN-01") -> str:
         options = ("--unit", unit, "--home", str(home), "--password-stdin")

@@ -72,14 +72,7 @@ _clock_file = click.option(
 @_clock_file
 def init(home: Path | None, database: str | None, clock_file: Path | None) -> None:
     """Make an installation: root and role keys, trust.json, configuration, database."""
-
-    async def work(settings: Settings, clock: Clock) -> None:
-        await installation.create(settings, clock)
-        services = await open_services(settings, clock)
-        await upgrade(services.database)
-        await services.database.dispose()
-
-    settings = _run(work, clock_file, home=home, database=database)
+    settings = _run(installation.create, clock_file, home=home, database=database)
     click.echo(
         f"Installation made in {settings.home}.\n"
         f"Take {settings.home / 'root.pem'} offline now: whoever has it can replace every key.\n"

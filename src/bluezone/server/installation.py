@@ -11,6 +11,8 @@ from bluezone.protocol.trust import Pins, RoleCertificate, key_id, read_certific
 from bluezone.server import keys
 from bluezone.server.config import Settings
 from bluezone.server.configuration import publish_configuration
+from bluezone.server.migrations import upgrade
+from bluezone.storage.database import Database
 from bluezone.storage.objects import FolderObjects
 
 
@@ -19,15 +21,21 @@ class InstallationError(Exception):
 
 
 async def create(settings: Settings, clock: Clock) -> None:
-    """Root key, role keys, trust document and default configuration in a new home.
+    """Tables, root key, role keys, trust document and default configuration in a new home.
 
-    Raises InstallationError where there is one already: its phones would be lost.
+    Raises InstallationError where there is one already: its phones would be lost; and
+    DatabaseUrlError, StorageUnavailable.
     """
     home, now = settings.home, int(clock.now())
     if (home / keys.ROOT_PUBLIC).exists():
         raise InstallationError(f"{home} is an installation already; nothing was changed")
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.secrets_folder.mkdir(exist_ok=True, mode=0o700)
+    database = Database(settings.database_url)
+    try:
+        await upgrade(database)
+    finally:
+        await database.dispose()
     objects = FolderObjects(settings.objects_folder)
     root = keys.new_root()
     certificates = await asyncio.to_thread(keys.make_role_keys, settings.secrets_folder, now, now)
