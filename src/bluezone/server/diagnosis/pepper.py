@@ -1,6 +1,8 @@
 """The secret that makes a stolen table of codes worthless: 32 bytes in the secrets folder."""
 
 import os
+import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -21,19 +23,25 @@ def code_pepper(secrets_folder: Path) -> bytes:
     """
     path = secrets_folder / _FILE
     try:
-        # Linked into place when whole: of two processes starting at once, one wins.
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.touch(0o600)
-        fresh.write_bytes(os.urandom(_BYTES))
-        try:
-            os.link(fresh, path)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
+        if not path.exists():
+            _make(path)
         pepper = path.read_bytes()
     except OSError as error:
         raise KeyUnavailable(f"{path} cannot be read or made: {error.strerror}") from error
     if len(pepper) != _BYTES:
         raise KeyUnavailable(f"{path} has {len(pepper)} bytes, not {_BYTES}: remove it")
     return pepper
+
+
+def _make(path: Path) -> None:
+    """Linked into place when whole: of two processes starting at once, one wins."""
+    descriptor, fresh = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        os.unlink(fresh)

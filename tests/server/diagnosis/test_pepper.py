@@ -1,0 +1,42 @@
+"""The pepper of codes: one for all processes, readable by its owner alone, never half there."""
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bluezone.server.diagnosis import pepper
+from bluezone.server.keys import KeyUnavailable
+
+# What a fresh process does: the answer is kept for the life of a process.
+_fresh = pepper.code_pepper.__wrapped__
+
+
+def test_all_who_start_together_have_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as starting:
+        found = set(starting.map(_fresh, [tmp_path] * 32))
+    assert len(found) == 1
+    assert os.listdir(tmp_path) == ["code-pepper"]
+    assert stat.S_IMODE((tmp_path / "code-pepper").stat().st_mode) == 0o600
+
+
+def test_one_that_is_there_needs_no_right_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _fresh(tmp_path)
+
+    def read_only(**_: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(pepper.tempfile, "mkstemp", read_only)
+    assert _fresh(tmp_path) == made
+
+
+def test_one_that_cannot_be_made_or_is_damaged_is_said(tmp_path: Path) -> None:
+    with pytest.raises(KeyUnavailable, match="cannot be read or made: No such file"):
+        _fresh(tmp_path / "nowhere")
+    (tmp_path / "code-pepper").write_bytes(b"short")
+    with pytest.raises(KeyUnavailable, match="has 5 bytes, not 32: remove it"):
+        _fresh(tmp_path)
