@@ -4,11 +4,14 @@ import os
 import stat
 from pathlib import Path
 
+from sqlalchemy import select
+
 from bluezone.phone.sealing import Sealer
 from bluezone.phone.store import Store
 from bluezone.server.diagnosis.pepper import code_pepper
 from bluezone.server.diagnosis.publication import export_keys
 from bluezone.server.diagnosis.retention import delete_expired
+from bluezone.server.diagnosis.tables import Code
 from bluezone.storage.database import Database
 from tests.phone.conftest import World
 from tests.server.diagnosis.installation import Service
@@ -18,6 +21,11 @@ DAY = 24 * 3600
 
 def everything_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def stored_in(folder: Path) -> bytes:
+    """The database, its log and its index of the log, byte for byte."""
+    return b"".join(path.read_bytes() for path in folder.glob("service.db*"))
 
 
 def others_can_read(folder: Path) -> list[str]:
@@ -32,14 +40,24 @@ async def test_service_retention_leaves_no_byte_of_a_key_or_code(service: Servic
     database = Path(service.services.database.url.database or "").parent
     keys = service.keys()
     await service.report(keys)
-    raw = everything_in(database)
-    assert all(one.tek.key in raw for one in keys)
-    await service.run(export_keys)
+    async with service.services.database.read() as session:
+        [code] = await session.scalars(select(Code.mac))
+    gone = [code, *(one.tek.key for one in keys)]
+    assert [one for one in gone if one not in stored_in(database)] == []
     service.clock.advance(40 * DAY)
     await service.run(delete_expired)
+    assert [one for one in gone if one in stored_in(database)] == []
+
+
+async def test_which_keys_came_together_is_nowhere_after_the_export(service: Service) -> None:
+    database = Path(service.services.database.url.database or "").parent
+    await service.report(service.keys())
+    chains = {row.chain for row in (await service.stored()).values()}
+    (chain,) = (one.to_bytes(8, "big") for one in chains if one is not None)
+    assert chain in stored_in(database)
+    service.clock.advance(3600)
     await service.run(export_keys)
-    raw = everything_in(database)
-    assert not [one for one in keys if one.tek.key in raw]
+    assert chain not in stored_in(database)
 
 
 def test_databases_are_for_their_owner_alone(tmp_path: Path, world: World) -> None:
