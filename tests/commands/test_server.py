@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bluezone.clock.driven import ClockFile
-from bluezone.commands.server import command
+from bluezone.commands.server import command, listen
 from bluezone.protocol.trust import Pins, Role, read_certificates
 
 PASSWORD = "bốn con trâu qua cầu\n"
@@ -233,3 +233,13 @@ def test_a_configuration_is_checked_before_it_is_published(home: Path, tmp_path:
     assert result.exit_code == 1
     assert "the configuration is refused" in result.output
     assert (home / "public" / "configuration.json").read_bytes() == before
+
+
+def test_answers_leave_without_waiting_for_an_acknowledgement() -> None:
+    with (
+        listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        connection, _address = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
