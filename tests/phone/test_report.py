@@ -83,6 +83,26 @@ def test_a_refused_second_report_does_not_revive_a_published_key(
     assert phone._identity.keys(EPOCH) == published
 
 
+def test_keys_that_were_sent_count_as_public_whatever_the_service_says(
+    world: World, phone: Phone
+) -> None:
+    honest = world.national.answer
+
+    def lying(request: httpx.Request) -> httpx.Response:
+        honest(request)
+        if request.url.path == "/v1/keys":
+            return httpx.Response(422, json={"error": "keys-overlap", "message": {"en": "No."}})
+        return honest(request)
+
+    world.national.answer = lying
+    with pytest.raises(ServiceError) as refusal:
+        world.run(phone.report(CODE, consent=True))
+    assert refusal.value.reason == "keys-overlap"
+    (sent,) = [slot for slot in world.national.uploads[0].keys if slot.rolling_period]
+    assert phone._identity.current(EPOCH + 600).key != sent.key, "a published key is on the air"
+    assert phone.status().reported_at is None
+
+
 def test_without_consent_nothing_is_sent(world: World, phone: Phone) -> None:
     with pytest.raises(ReportError) as error:
         world.run(phone.report(CODE, consent=False))

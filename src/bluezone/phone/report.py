@@ -180,8 +180,8 @@ class Reporter:
         return pending
 
     async def _finish(self, pending: _Pending, trust: Trust) -> Receipt:
+        permission = pending.permission
         try:
-            permission = pending.permission
             if permission is None:
                 permission = await self._ask_permission(pending, trust)
                 await self._clock.sleep(pause(self._rng))
@@ -189,7 +189,10 @@ class Reporter:
         except (ReportError, ServiceError) as error:
             if isinstance(error, ReportError) or error.final:
                 with self._store.transaction():
-                    self._identity.restore(self._clock.now())
+                    if permission is None:
+                        self._identity.restore(self._clock.now())
+                    else:  # the keys left the phone, and a refusal proves nothing
+                        self._identity.mark_reported(pending.teks)
                     self._store.drop(_PENDING)
             raise
 
