@@ -130,18 +130,21 @@ def _refused(why: str, status: int = 400) -> Response:
     return Response(msgspec.json.encode({"error": why}), status, media_type=_JSON)
 
 
+def listen(port: int) -> socket.socket:
+    """A socket of the loopback address (port 0: any free one). Raises OSError."""
+    listener = socket.create_server(("127.0.0.1", port))
+    # Connections inherit it. asyncio sets it only on sockets that name their protocol, which
+    # these do not, and without it every picture waits 40 ms for the browser's ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 class Page:
     """Serves the page from its own thread until `close`."""
 
     def __init__(self, scene: Scene, port: int = 0) -> None:
         """Listen on 127.0.0.1 (port 0: any free one). Raises OSError if the port is taken."""
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind(("127.0.0.1", port))
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = listen(port)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
         config = uvicorn.Config(
             create_page(scene), log_config=None, access_log=False, lifespan="off", ws="none"
