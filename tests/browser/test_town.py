@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from playwright.sync_api import Page as BrowserPage
 from playwright.sync_api import expect, sync_playwright
 
-from bluezone.town.page import Page
+from bluezone.town.page import Page, listen
 from bluezone.town.scene import Scene
 from bluezone.town.service import start_service
 from bluezone.town.time import Pace, VirtualTimeLoop
@@ -120,6 +121,14 @@ def test_a_person_is_positive_and_warnings_spread(town, browser):
     assert width <= 320, f"the page is {width} pixels wide on a small phone"
     picture(browser, "town-phone.png")
 
+    # When the town has stopped, nobody can be declared positive, and nothing can be paused.
+    other = next(n for n in range(14) if n not in frame(scene)["cases"])
+    browser.locator("#person").select_option(str(other))
+    expect(browser.locator("#notice")).to_contain_text("The town has stopped.")
+    expect(browser.locator("#positive")).to_be_disabled()
+    expect(browser.locator("#pause")).to_be_disabled()
+    expect(browser.locator("#speed")).to_be_disabled()
+
 
 def _click_somebody_in_company(browser: BrowserPage, scene: Scene) -> int:
     """Click on the map where an adult with others around is drawn; returns who it was."""
@@ -159,3 +168,26 @@ def test_the_page_answers_only_its_own_requests():
             assert client.post("/positive", json={"person": 1}).status_code == 409
     finally:
         page.close()
+
+
+def test_a_new_speed_leaves_a_pause_alone():
+    """Pressed in quick succession, one control must not undo the other."""
+    scene = Scene(Pace(speed=60))
+    page = Page(scene)
+    try:
+        with httpx.Client(base_url=page.url, trust_env=False) as client:
+            client.post("/pace", json={"paused": True}).raise_for_status()
+            assert (scene.pace.paused, scene.pace.speed) == (True, 60)
+            client.post("/pace", json={"speed": 300}).raise_for_status()
+            assert (scene.pace.paused, scene.pace.speed) == (True, 300)
+            client.post("/pace", json={"speed": None}).raise_for_status()
+            assert (scene.pace.paused, scene.pace.speed) == (True, None)
+    finally:
+        page.close()
+
+
+def test_answers_leave_without_waiting_for_an_acknowledgement():
+    with listen(0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _address = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -42,8 +42,9 @@ class _Positive(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _NewPace(msgspec.Struct, forbid_unknown_fields=True):
-    paused: bool
-    speed: float | None
+    # What is not named stays: the page knows the other only as of its latest picture.
+    paused: bool | msgspec.UnsetType = msgspec.UNSET
+    speed: float | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class _SafeHeaders:
@@ -92,9 +93,12 @@ def create_page(scene: Scene) -> Starlette:
             asked = msgspec.json.decode(await _json_body(request), type=_NewPace)
         except msgspec.DecodeError as error:
             return _refused(str(error))
-        if asked.speed is not None and not 1 <= asked.speed <= FASTEST:
+        if isinstance(asked.speed, float) and not 1 <= asked.speed <= FASTEST:
             return _refused(f"speed must lie between 1 and {FASTEST:.0f}, or be null")
-        scene.pace.speed, scene.pace.paused = asked.speed, asked.paused
+        if asked.speed is not msgspec.UNSET:
+            scene.pace.speed = asked.speed
+        if asked.paused is not msgspec.UNSET:
+            scene.pace.paused = asked.paused
         return Response(status_code=204)
 
     return Starlette(

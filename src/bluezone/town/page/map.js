@@ -60,7 +60,8 @@ export class TownMap {
     this.canvas.height = this.height * ratio;
     this.canvas.style.height = `${this.height}px`;
     const style = getComputedStyle(document.documentElement);
-    this.colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    const colours = {}; // asking the style for each person in each picture is slow
+    this.colour = (name) => colours[name] ??= style.getPropertyValue(`--${name}`).trim();
     this.ground = document.createElement("canvas");
     this.ground.width = this.canvas.width;
     this.ground.height = this.canvas.height;

@@ -22,6 +22,11 @@ function say(english, values = {}) {
   return text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 }
 
+/** Only what is new is written: a screen reader says a status again whenever it is. */
+function put(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
 const nameOf = (person) => state.world.people[person][0];
 const placeName = (space) => say(PLACES[space.kind], { n: space.number });
 
@@ -81,11 +86,11 @@ function showCard(frame) {
     if (frame.cases.length && !isCase)
       lines.push(say(`In truth within 2 m for 15 minutes or more: ${frame.contacts.includes(person) ? "yes" : "no"}`));
   }
+  byId("positive").disabled = person === null || isCase || frame.stage !== "running";
   const card = byId("card");
-  if (card.dataset.said === lines.join("\n")) return; // a screen reader need not hear it again
+  if (card.dataset.said === lines.join("\n")) return; // what is selected stays selected
   card.dataset.said = lines.join("\n");
   card.replaceChildren(...lines.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
-  byId("positive").disabled = person === null || isCase || frame.stage !== "running";
 }
 
 function showEvents(frame) {
@@ -129,31 +134,43 @@ function showClock(frame) {
 }
 
 function showPace(frame) {
-  byId("pause").textContent = say(frame.paused ? "Go on" : "Pause");
+  put("pause", say(frame.paused ? "Go on" : "Pause"));
   const index = frame.speed === null ? SPEEDS.length - 1
     : SPEEDS.findLastIndex((speed) => speed !== null && speed <= frame.speed);
   if (document.activeElement !== byId("speed")) byId("speed").value = Math.max(0, index);
   const words = frame.speed === null ? say("as fast as possible")
     : say("{n} min per second", { n: Math.round(frame.speed / 60) });
-  byId("speed-text").textContent = words;
+  put("speed-text", words);
   byId("speed").setAttribute("aria-valuetext", words);
 }
 
 async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-  if (!answer.ok) byId("refusal").textContent = (await answer.json()).error;
+  const headers = { "content-type": "application/json" };
+  const answer = await ask(path, { method: "POST", headers, body: JSON.stringify(body) });
+  if (answer) put("refusal", answer.ok ? "" : (await answer.json()).error);
 }
-
-const setPace = (change) => {
-  const { paused, speed } = { ...state.frame, ...change };
-  return post("pace", { paused, speed });
-};
 
 // --- frames --------------------------------------------------------------------------------
 
+/** What the town answers, or null if it is gone. */
+async function ask(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch { // no connection: whatever the town says, even a refusal, is an answer
+    put("notice", say("The town no longer answers: its command has ended."));
+    stopControls();
+    return null;
+  }
+}
+
+function stopControls() {
+  for (const id of ["pause", "speed", "positive"]) byId(id).disabled = true;
+}
+
 function show(frame) {
   state.frame = frame;
-  byId("notice").textContent = STAGES[frame.stage] ? say(STAGES[frame.stage]) : "";
+  put("notice", STAGES[frame.stage] ? say(STAGES[frame.stage]) : "");
+  byId("pause").disabled = byId("speed").disabled = frame.stage !== "running";
   if (!frame.people || !state.world?.people) return;
   showClock(frame);
   showPace(frame);
@@ -164,31 +181,25 @@ function show(frame) {
 }
 
 async function follow() {
-  try {
-    const { frame, ...pace } = await (await fetch("frame.json")).json();
-    Object.assign(frame, pace);
-    if (frame.people && !state.world) {
-      state.world = await (await fetch("world.json")).json();
-      map.build(state.world, state.world.spaces.map(placeName));
-      listPeople();
-    }
-    show(frame);
-    if (frame.stage === "finished" || frame.stage === "failed") return;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // only "no connection" is expected
-    byId("notice").textContent = say("The town no longer answers: its command has ended.");
-    byId("positive").disabled = true;
-    return;
+  const answer = await ask("frame.json");
+  if (!answer) return;
+  const { frame, ...pace } = await answer.json();
+  Object.assign(frame, pace);
+  if (frame.people && !state.world) {
+    state.world = await (await fetch("world.json")).json();
+    map.build(state.world, state.world.spaces.map(placeName));
+    listPeople();
   }
-  setTimeout(follow, FRAME_MILLISECONDS);
+  show(frame);
+  if (frame.stage !== "finished" && frame.stage !== "failed") setTimeout(follow, FRAME_MILLISECONDS);
 }
 
 const map = new TownMap(byId("map"), byId("stage"), choose);
 window.townMap = map; // for the browser test and for the curious
 byId("person").addEventListener("change", (event) => choose(event.target.value === "" ? null : Number(event.target.value)));
 byId("positive").addEventListener("click", () => post("positive", { person: state.chosen }));
-byId("pause").addEventListener("click", () => setPace({ paused: !state.frame.paused }));
-byId("speed").addEventListener("change", (event) => setPace({ speed: SPEEDS[event.target.value] }));
+byId("pause").addEventListener("click", () => post("pace", { paused: !state.frame.paused }));
+byId("speed").addEventListener("change", (event) => post("pace", { speed: SPEEDS[event.target.value] }));
 for (const button of document.querySelectorAll("[data-language]"))
   button.addEventListener("click", () => speak(button.dataset.language));
 
