@@ -44,7 +44,7 @@ class _Positive(msgspec.Struct, forbid_unknown_fields=True):
 class _NewPace(msgspec.Struct, forbid_unknown_fields=True):
     # What is not named stays: the page knows the other only as of its latest picture.
     paused: bool | msgspec.UnsetType = msgspec.UNSET
-    speed: float | None | msgspec.UnsetType = msgspec.UNSET
+    speed: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _SafeHeaders:

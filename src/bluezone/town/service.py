@@ -1,11 +1,13 @@
 """The real service as its own process on a driven clock, and the health worker who uses it."""
 
+import asyncio
 import contextlib
 import os
 import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -144,26 +146,32 @@ def _free_port() -> int:
 class HealthWorker:
     """Signs in to the service and issues one-time codes, as a person at a test site does."""
 
-    def __init__(self, client: httpx.AsyncClient, password: str) -> None:
-        self._client = client
-        self._password = password
+    def __init__(
+        self, service: ServiceProcess, transport: Callable[[], httpx.AsyncBaseTransport]
+    ) -> None:
+        self._service = service
+        self._transport = transport
+        # One person after the other: the service refuses many sign-ins at a time.
+        self._busy = asyncio.Lock()
 
     async def issue_code(self, symptom_onset: str) -> str:
         """A code for a confirmed test; `symptom_onset` is an ISO day. Raises ServiceFailed."""
-        session = await self._post(
-            "/v1/staff/session", {"name": _WORKER, "password": self._password}
-        )
-        issued = await self._post(
-            "/v1/staff/codes",
-            {"report_type": "confirmed-test", "symptom_onset": symptom_onset},
-            session["token"],
-        )
-        return issued["code"]
+        account = {"name": _WORKER, "password": self._service.password}
+        test = {"report_type": "confirmed-test", "symptom_onset": symptom_onset}
+        async with (
+            self._busy,
+            httpx.AsyncClient(base_url=self._service.url, transport=self._transport()) as client,
+        ):
+            session = await _post(client, "/v1/staff/session", account)
+            return (await _post(client, "/v1/staff/codes", test, session["token"]))["code"]
 
-    async def _post(self, path: str, body: dict[str, str], token: str = "") -> dict[str, str]:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = await self._client.post(path, json=body, headers=headers)
-        if not answer.is_success:
-            raise ServiceFailed(f"{path} answered {answer.status_code}: {answer.text[:300]}")
-        content: dict[str, str] = answer.json()
-        return content
+
+async def _post(
+    client: httpx.AsyncClient, path: str, body: dict[str, str], token: str = ""
+) -> dict[str, str]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = await client.post(path, json=body, headers=headers)
+    if not answer.is_success:
+        raise ServiceFailed(f"{path} answered {answer.status_code}: {answer.text[:300]}")
+    content: dict[str, str] = answer.json()
+    return content

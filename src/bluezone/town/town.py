@@ -101,6 +101,7 @@ class Town:
             for number in range(plan.people)
         ]
         self._client = client
+        self._worker = HealthWorker(service, self._transport)
         self._cases: dict[int, _Case] = {}
         self._warnings: dict[int, list[ExposureWarning]] = {}
         self._events: list[Event] = []
@@ -234,11 +235,7 @@ class Town:
         self.truth.advance(now)
         (hospital,) = self.residents.spaces_of(Kind.HOSPITAL)
         self._place(person, hospital, *self.residents.spaces[hospital].shared[0])
-        async with httpx.AsyncClient(
-            base_url=self._service.url, transport=self._transport()
-        ) as client:
-            worker = HealthWorker(client, self._service.password)
-            code = await worker.issue_code(onset.isoformat())
+        code = await self._worker.issue_code(onset.isoformat())
         await self._phones[person].report(code, consent=True)
 
     async def _follow_releases(self) -> None:

@@ -12,7 +12,7 @@ from bluezone.web.catalogue import _, translate
 class Contact:
     """One person set against the cases.
 
-    `minutes_close`, `minutes_near` and `minutes_together`: the most in one UTC day (within
+    `minutes_close`, `minutes_near` and `minutes_together`: the most in one Vietnamese day (within
     2 m, within 4 m, in the same space). Times in Unix seconds, None where it never happened;
     `released_at` is when the keys behind the first warning were published.
     """
