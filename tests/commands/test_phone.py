@@ -159,6 +159,20 @@ def test_a_report_shows_what_is_sent_and_asks(tmp_path: Path, pin: Path, nobody:
 
 
 @pytest.mark.parametrize(
+    ("typed", "forgotten"),
+    [("có", True), ("CO\u0301", True), ("Y", True), ("c", True), ("", False), ("Không", False)],
+)
+def test_a_question_is_answered_in_either_language(
+    tmp_path: Path, typed: str, forgotten: bool
+) -> None:
+    arguments = ["forget", "--home", str(tmp_path)]
+    result = CliRunner().invoke(command, arguments, input=f"có lẽ\n{typed}\n")
+    assert "[có/KHÔNG]" in result.output
+    assert "Vui lòng trả lời có hoặc không." in result.output
+    assert ("Đã xóa" in result.output) is forgotten, result.output
+
+
+@pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--service", "http://bluezone.example"], "https"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,9 @@ T = TypeVar("T")
 Verb = Callable[..., None]
 
 _REPLUG_SECONDS: Final = 5.0
+# Whatever language is shown: people type the one they think in, and often without its accents.
+_YES: Final = frozenset({"y", "yes", "c", "có", "co"})
+_NO: Final = frozenset({"", "n", "no", "k", "không", "khong"})
 
 
 class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,7 +233,7 @@ def report(
     except ReportError as error:
         raise click.ClickException(error.text(language)) from error
     click.echo(translate(CONSENT, language, days=RETENTION_DAYS, keys=UPLOAD_KEY_SLOTS))
-    agreed = yes or click.confirm(translate(_("Do you agree?"), language))
+    agreed = yes or _agrees(translate(_("Do you agree?"), language), language)
 
     async def work() -> None:
         async with _opened(home, settings, clock, _NoRadio()) as phone:
@@ -274,7 +278,7 @@ def forget(yes: bool, home: Path, language: str) -> None:
         raise click.ClickException(
             translate(_("There is no phone in {home}."), language, home=home)
         )
-    if not (yes or click.confirm(translate(question, language, home=home))):
+    if not (yes or _agrees(translate(question, language, home=home), language)):
         raise click.Abort
     try:
         count = Home(home).forget()
@@ -283,6 +287,17 @@ def forget(yes: bool, home: Path, language: str) -> None:
     except OSError as error:
         raise click.ClickException(f"{home} cannot be deleted: {error}") from error
     click.echo(translate(_("{count} files were deleted."), language, count=count))
+
+
+def _agrees(question: str, language: str) -> bool:
+    """The answer to `question`; nothing typed is a no, and what is neither is asked again."""
+    while True:
+        asked = f"{question} {translate(_('[y/N]'), language)}"
+        answer = click.prompt(asked, default="", show_default=False)
+        word = unicodedata.normalize("NFC", answer).strip().lower()
+        if word in _YES or word in _NO:
+            return word in _YES
+        click.echo(translate(_("Please answer yes or no."), language))
 
 
 class _Screen:

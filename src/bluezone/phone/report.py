@@ -53,7 +53,8 @@ CONSENT: Final = _(
     "To whom: the national service. After checking your code it publishes the keys, so that"
     " other phones can find out by themselves whether they were near yours.\n"
     "What others can learn: somebody who was near you at a time when few others were may guess"
-    " that it was you.\n"
+    " that it was you. Somebody who recorded Bluetooth signals in several places can find out where"
+    " your phone was on each of these days.\n"
     "Why: so that the people who were near you are warned. It cannot be taken back."
 )
 
