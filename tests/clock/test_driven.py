@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,35 @@ def test_what_is_no_clock_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_clock_says_what_to_start(tmp_path: Path) -> None:
     with pytest.raises(ClockFileError, match="start what drives it first"):
         ClockFile(tmp_path / "clock")
+
+
+_HASTY_DRIVER = """
+import sys
+from pathlib import Path
+from bluezone.clock.driven import ClockFile
+file = ClockFile(Path(sys.argv[1]))
+print("driving", flush=True)
+while True:
+    file.now += 1.0
+"""
+
+
+def test_a_reader_never_sees_a_half_written_time(tmp_path: Path) -> None:
+    evening = 1_611_144_000.0
+    file = ClockFile.create(tmp_path / "clock", evening)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _HASTY_DRIVER, str(tmp_path / "clock")], stdout=subprocess.PIPE
+    )
+    try:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"driving\n"
+        last = evening
+        for _ in range(1_000_000):
+            now = file.now
+            assert now >= last, "time went back"
+            last = now
+        assert last > evening, "the driver stood still"
+    finally:
+        driver.kill()
+        driver.communicate()
+        file.close()

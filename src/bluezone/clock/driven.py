@@ -13,10 +13,7 @@ import mmap
 import struct
 from pathlib import Path
 
-# The machine's own order: Python then copies all eight bytes at once, so that a reader never
-# sees a half-written time.
-_LAYOUT = struct.Struct("@dd")
-_DOUBLE = struct.Struct("@d")
+_LAYOUT = struct.Struct("@dd")  # the machine's own order: both ends are on one machine
 _POLL_SECONDS = 0.002
 # Who is not awaited and sleeps for long looks less often: at 1,000-fold speed a glance every
 # 20 ms is one every 20 s.
@@ -42,8 +39,14 @@ class ClockFile:
             raise ClockFileError(
                 f"{path} cannot be used as a clock ({fault}): start what drives it first"
             ) from fault
-        if len(self._map) != _LAYOUT.size or not math.isfinite(self.now):
+        if len(self._map) != _LAYOUT.size:
             self._map.close()
+            raise ClockFileError(f"{path} is not a clock: it holds something else")
+        # Stores of eight bytes at once. `struct.pack_into` would clear them first, and another
+        # process would now and then read the year 1970.
+        self._cells = memoryview(self._map).cast("d")
+        if not math.isfinite(self.now):
+            self.close()
             raise ClockFileError(f"{path} is not a clock: it holds something else")
 
     @classmethod
@@ -53,21 +56,22 @@ class ClockFile:
 
     @property
     def now(self) -> float:
-        return float(_DOUBLE.unpack_from(self._map, 0)[0])
+        return self._cells[0]
 
     @now.setter
     def now(self, value: float) -> None:
-        _DOUBLE.pack_into(self._map, 0, value)
+        self._cells[0] = value
 
     @property
     def horizon(self) -> float:
-        return float(_DOUBLE.unpack_from(self._map, _DOUBLE.size)[0])
+        return self._cells[1]
 
     @horizon.setter
     def horizon(self, value: float) -> None:
-        _DOUBLE.pack_into(self._map, _DOUBLE.size, value)
+        self._cells[1] = value
 
     def close(self) -> None:
+        self._cells.release()
         self._map.close()
 
 
