@@ -11,6 +11,7 @@ _COMMANDS = {
     "server": "Run and look after the national service.",
     "export": "Look into published key files.",
     "match": "Match seen identifiers against published key files.",
+    "proximity": "Fit and judge the estimator of who was within 2 m.",
     "risk": "Score exposure windows with a risk configuration.",
 }
 
