@@ -1,4 +1,4 @@
-"""`./bluezone bench matching|air|export|upload [--json]`."""
+"""`./bluezone bench matching|air|export|upload|proximity [--json]`."""
 
 import importlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-_NAMES = ("matching", "air", "export", "upload")
+_NAMES = ("matching", "air", "export", "upload", "proximity")
 
 
 def _machine() -> str:

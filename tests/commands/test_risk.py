@@ -25,6 +25,9 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+BY_WEIGHTS = ("--closeness", "weights")
+
+
 def run(*arguments: str | Path, fails: bool = False) -> str:
     result = CliRunner().invoke(main, ["risk", *map(str, arguments)])
     assert result.exit_code == (1 if fails else 0), result.output
@@ -37,13 +40,17 @@ def write(path: Path, content: object) -> Path:
     return path
 
 
-def test_scores_windows_with_the_default_configuration(config: Path, tmp_path: Path) -> None:
+def test_scores_windows_by_the_weights_of_the_default_configuration(
+    config: Path, tmp_path: Path
+) -> None:
     windows = [
         {"day": "2021-01-31", "reportType": "confirmedTest", "scanInstances": SCANS * 2},
         {"day": 18657, "reportType": 1, "daysSinceOnset": -5, "scanInstances": SCANS},
         {"dateMillisSinceEpoch": 1611964800000, "reportType": 4, "scanInstances": SCANS},
     ]
-    output = json.loads(run(config, write(tmp_path / "w.json", windows), "--today", "2021-02-01"))
+    output = json.loads(
+        run(config, write(tmp_path / "w.json", windows), *BY_WEIGHTS, "--today", "2021-02-01")
+    )
     assert output == {
         "level": "high",
         "days": [
@@ -102,8 +109,23 @@ def test_the_attenuation_option_overrides_the_configuration(config: Path, tmp_pa
     scan = {"minAttenuation": 50, "typicalAttenuation": 70, "secondsSinceLastScan": 900}
     window = {"ageInDays": 1, "reportType": 1, "infectiousness": "high", "scanInstances": [scan]}
     windows = write(tmp_path / "w.json", {"exposureWindows": [window]})
-    assert json.loads(run(config, windows))["level"] == "none"
-    assert json.loads(run(config, windows, "--attenuation", "minimum"))["level"] == "high"
+    assert json.loads(run(config, windows, *BY_WEIGHTS))["level"] == "none"
+    minimum = run(config, windows, *BY_WEIGHTS, "--attenuation", "minimum")
+    assert json.loads(minimum)["level"] == "high"
+
+
+def test_by_default_the_estimator_counts_minutes_by_their_probability(
+    config: Path, tmp_path: Path
+) -> None:
+    def minutes(attenuation: int) -> float:
+        scans = [{"typicalAttenuation": attenuation, "secondsSinceLastScan": 300}] * 6
+        window = {"ageInDays": 1, "reportType": 1, "infectiousness": "high", "scanInstances": scans}
+        windows = write(tmp_path / "w.json", [window])
+        return float(json.loads(run(config, windows))["windows"][0]["minutes"])
+
+    assert 25 < minutes(45) <= 30
+    assert 10 < minutes(58) < 20, "at the level of two metres it is about even"
+    assert minutes(75) < 3
 
 
 WINDOW: dict[str, Any] = {"day": "2021-01-31", "reportType": 1, "scanInstances": SCANS}

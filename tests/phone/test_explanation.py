@@ -1,13 +1,14 @@
-"""A warning says day, part of the day, minutes, closeness and what to do, but no exact time."""
+"""A warning says day, part of the day, minutes, how sure it is and what to do, but no exact time."""
 
 import datetime as dt
 import re
 
 import pytest
 
-from bluezone.phone.explanation import Closeness, PartOfDay, explain
+from bluezone.phone.explanation import PartOfDay, explain
 from bluezone.protocol.exposure import ExposureWindow, Infectiousness, ScanInstance
 from bluezone.protocol.keys import ReportType
+from bluezone.proximity import ExposureClass
 from tests.phone.conftest import EPOCH
 
 DAY = dt.date(2021, 1, 20)
@@ -28,12 +29,22 @@ def test_the_warning_in_both_languages() -> None:
         DAY, [_window(EPOCH, 24, 50), _window(EPOCH + 6 * 3600, 12, 60, 1)], EPOCH + 86400
     )
     assert (warning.minutes, warning.encounters) == (36, 2)
-    assert warning.closeness is Closeness.VERY_CLOSE
+    assert warning.certainty is ExposureClass.LIKELY
     assert warning.parts == (PartOfDay.MORNING, PartOfDay.AFTERNOON)
     vietnamese, english = warning.text("vi"), warning.text("en")
-    for part in ("20/01/2021", "buổi sáng, buổi chiều", "36 phút", "trong khoảng 2 mét"):
+    for part in (
+        "20/01/2021",
+        "buổi sáng, buổi chiều",
+        "36 phút",
+        "rất có khả năng",
+    ):
         assert part in vietnamese
-    for part in ("20/01/2021", "in the morning, in the afternoon", "36 minutes", "2 metres"):
+    for part in (
+        "20/01/2021",
+        "in the morning, in the afternoon",
+        "36 minutes",
+        "very likely",
+    ):
         assert part in english
     assert not re.search(r"\d:\d\d|\d giờ", vietnamese + english), "no exact time"
     assert "1900 9095" in warning.advice("vi")
@@ -49,12 +60,20 @@ def test_parts_of_the_day_follow_the_vietnamese_clock(hour: int, part: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("attenuation", "closeness"),
-    [(54.9, Closeness.VERY_CLOSE), (55, Closeness.CLOSE), (63, Closeness.NEARBY)],
+    ("minutes", "attenuation", "certainty", "words"),
+    [
+        (16, 62, ExposureClass.NOT_CLOSE, "có lẽ trong vòng 2 mét trong một phần"),
+        (32, 56, ExposureClass.PROBABLE, "có lẽ trong vòng 2 mét từ 15 phút"),
+        (120, 45, ExposureClass.CERTAIN, "gần như chắc chắn"),
+    ],
 )
-def test_closeness_is_where_most_of_the_time_was(attenuation: float, closeness: Closeness) -> None:
-    windows = [_window(EPOCH, 24, attenuation), _window(EPOCH + 3600, 8, 40)]
-    assert explain(DAY, windows, EPOCH).closeness is closeness
+def test_the_words_say_how_sure_the_estimate_is(
+    minutes: int, attenuation: float, certainty: ExposureClass, words: str
+) -> None:
+    warning = explain(DAY, [_window(EPOCH, minutes, attenuation)], EPOCH)
+    assert warning.certainty is certainty
+    assert words in warning.text("vi")
+    assert not re.search(r"\d[,.]\d", warning.text("en")), "no false precision"
 
 
 def test_nothing_cannot_be_explained() -> None:

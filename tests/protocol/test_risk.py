@@ -19,6 +19,7 @@ from bluezone.protocol.risk import DropReason, RiskResult, score
 from bluezone.protocol.risk_model import (
     Attenuation,
     AttenuationFilter,
+    Closeness,
     LevelRange,
     Range,
     RiskConfiguration,
@@ -216,14 +217,22 @@ def test_minutes_add_up_across_the_hour_at_which_keys_turn() -> None:
 
 def test_a_judge_replaces_the_attenuation_weights() -> None:
     far = window([(90, 300)] * 4)
-    result = score([far], DEFAULT_CONFIGURATION, lambda judged: [0.8] * len(judged.scan_instances))
+    judge = lambda judged: [[0.8] * len(row.scan_instances) for row in judged]  # noqa: E731
+    result = score([far], DEFAULT_CONFIGURATION, judge)
     assert (result.level, result.windows[0].minutes) == (RiskLevel.HIGH, 16.0)
+    by_weights = replace(DEFAULT_CONFIGURATION, closeness=Closeness.WEIGHTS)
+    assert score([far], by_weights, judge).level is RiskLevel.NONE, "the configuration decides"
 
 
 @pytest.mark.parametrize("weights", [[], [1.0], [1, 1, 1], [1, -0.1], [1, float("nan")]])
 def test_a_judge_that_does_not_fit_is_refused(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="the judge gave"):
-        score([window([(50, 300)] * 2)], DEFAULT_CONFIGURATION, lambda _: weights)
+        score([window([(50, 300)] * 2)], DEFAULT_CONFIGURATION, lambda _: [weights])
+
+
+def test_a_judge_answers_for_every_window() -> None:
+    with pytest.raises(ValueError, match="1 answers for 2 windows"):
+        score([window([(50, 300)])] * 2, DEFAULT_CONFIGURATION, lambda _: [[1.0]])
 
 
 scan = st.tuples(st.integers(0, 100), st.integers(0, 300))

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bluezone.clock import Clock, WallClock
+from bluezone.phone.closeness import judge
 from bluezone.protocol.configuration import (
     DEFAULT_CONFIGURATION,
     ConfigurationError,
@@ -19,7 +20,7 @@ from bluezone.protocol.exposure_json import read_windows
 from bluezone.protocol.intervals import day_date, day_number, utc_day_number
 from bluezone.protocol.json_reader import JsonError, Node
 from bluezone.protocol.risk import DayRisk, RiskResult, WindowRisk, score
-from bluezone.protocol.risk_model import Attenuation, RiskConfiguration, RiskLevel
+from bluezone.protocol.risk_model import Attenuation, Closeness, RiskConfiguration, RiskLevel
 
 _MAX_INPUT_BYTES = 64 * 1024 * 1024
 _LEVELS = (RiskLevel.LOW, RiskLevel.HIGH)
@@ -41,6 +42,12 @@ def _print_default(context: click.Context, _parameter: click.Parameter, wanted: 
     " CONFIG says.",
 )
 @click.option(
+    "--closeness",
+    type=click.Choice([choice.name.lower() for choice in Closeness]),
+    help="Count time by CONFIG's attenuation ranges (weights) or by the proximity estimator"
+    " (estimate), whatever CONFIG says.",
+)
+@click.option(
     "--today",
     type=click.DateTime(["%Y-%m-%d"]),
     help="The day that ageInDays counts back from. Default: today, UTC.",
@@ -54,7 +61,11 @@ def _print_default(context: click.Context, _parameter: click.Parameter, wanted: 
     help="Print Bluezone's own configuration, to start from, and exit.",
 )
 def command(
-    config: Path, windows: Path, attenuation: str | None, today: dt.datetime | None
+    config: Path,
+    windows: Path,
+    attenuation: str | None,
+    closeness: str | None,
+    today: dt.datetime | None,
 ) -> None:
     """Score the exposure windows in the file WINDOWS with the risk model in CONFIG.
 
@@ -79,6 +90,8 @@ def command(
         raise click.ClickException(f"{config}: {error}") from error
     if attenuation is not None:
         configuration = replace(configuration, attenuation=Attenuation[attenuation.upper()])
+    if closeness is not None:
+        configuration = replace(configuration, closeness=Closeness[closeness.upper()])
     day = day_number(today.date()) if today is not None else _today(WallClock())
     try:
         output = _score(Node.parse(_read(windows)), configuration, day)
@@ -112,7 +125,7 @@ def _score(node: Node, configuration: RiskConfiguration, today: int) -> dict[str
 
 
 def _result(node: Node, configuration: RiskConfiguration, today: int) -> dict[str, Any]:
-    result = score(read_windows(node, configuration, today), configuration, today=today)
+    result = score(read_windows(node, configuration, today), configuration, judge, today=today)
     return {
         "level": _name(result.level),
         "days": [_day(day, today) for day in result.days],

@@ -4,14 +4,15 @@ The exact time is known and not told: with it, many people could name the other 
 """
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from bluezone.phone.closeness import exposure_class
 from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.intervals import vietnam_time
+from bluezone.proximity import ExposureClass
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
 
@@ -48,25 +49,16 @@ _PART_WORDS: Final = {
 }
 
 
-class Closeness(Enum):
-    """How strong the signal was most of the time. It is an estimate, and the words say so."""
-
-    VERY_CLOSE = "very-close"
-    CLOSE = "close"
-    NEARBY = "nearby"
-
-
-_CLOSENESS_WORDS: Final = {
-    Closeness.VERY_CLOSE: _("very close, probably within 2 metres"),
-    Closeness.CLOSE: _("close, probably within a few metres"),
-    Closeness.NEARBY: _("in the vicinity"),
+# A warning is given when close contact is the best guess: it is never less than probable.
+_CERTAINTY_WORDS: Final = {
+    ExposureClass.NOT_CLOSE: _("probably within 2 metres for some of that time"),
+    ExposureClass.PROBABLE: _("probably within 2 metres for 15 minutes or more"),
+    ExposureClass.LIKELY: _("very likely within 2 metres for 15 minutes or more"),
+    ExposureClass.CERTAIN: _("almost certainly within 2 metres for 15 minutes or more"),
 }
 
 # The Ministry of Health's COVID-19 line since 2020.
 HOTLINE: Final = "1900 9095"
-# The published thresholds of deployed systems (docs/risk.md); for words only, never for risk.
-_VERY_CLOSE_DB: Final = 55.0
-_CLOSE_DB: Final = 63.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +67,16 @@ class ExposureWarning:
 
     `key_days` are the days (since 1970-01-01, UTC) of the reported keys, `minutes` the whole
     time together, `encounters` how many keys it came from, `noticed_at` the Unix time of the
-    first check that showed it.
+    first check that showed it, `certainty` how sure it is that they were close for 15 minutes.
     """
 
     day: dt.date
     key_days: tuple[int, ...]
     parts: tuple[PartOfDay, ...]
     minutes: int
-    closeness: Closeness
     encounters: int
     noticed_at: int
+    certainty: ExposureClass = ExposureClass.PROBABLE
 
     def text(self, language: str = DEFAULT_LANGUAGE) -> str:
         """What happened, in one paragraph."""
@@ -92,7 +84,7 @@ class ExposureWarning:
         return translate(
             _(
                 "On {day} ({when}) this phone was near the phone of a person who has since been"
-                " confirmed with COVID-19, for about {minutes} minutes in all: {closeness}. The"
+                " confirmed with COVID-19, for about {minutes} minutes in all: {certainty}. The"
                 " distance is estimated from the Bluetooth signal and may be wrong, for example"
                 " through a wall."
             ),
@@ -100,7 +92,7 @@ class ExposureWarning:
             day=self.day.strftime("%d/%m/%Y"),
             when=when,
             minutes=self.minutes,
-            closeness=translate(_CLOSENESS_WORDS[self.closeness], language),
+            certainty=translate(_CERTAINTY_WORDS[self.certainty], language),
         )
 
     def advice(self, language: str = DEFAULT_LANGUAGE) -> str:
@@ -121,10 +113,8 @@ def explain(day: dt.date, windows: Sequence[ExposureWindow], noticed_at: float) 
     if not windows:
         raise ValueError(f"{day} has no exposure window to explain")
     parts: set[PartOfDay] = set()
-    closeness: Counter[Closeness] = Counter()
     for window in windows:
         for scan in window.scan_instances:
-            closeness[_closeness(scan.typical_attenuation)] += scan.seconds_since_last_scan
             if scan.time is not None:
                 parts.add(PartOfDay.of(scan.time))
     return ExposureWarning(
@@ -132,13 +122,7 @@ def explain(day: dt.date, windows: Sequence[ExposureWindow], noticed_at: float) 
         key_days=tuple(sorted({window.day for window in windows})),
         parts=tuple(part for part in PartOfDay if part in parts),
         minutes=round(sum(window.seconds for window in windows) / 60),
-        closeness=closeness.most_common(1)[0][0],
         encounters=len({window.encounter for window in windows}),
         noticed_at=round(noticed_at),
+        certainty=exposure_class(windows),
     )
-
-
-def _closeness(attenuation: float) -> Closeness:
-    if attenuation < _VERY_CLOSE_DB:
-        return Closeness.VERY_CLOSE
-    return Closeness.CLOSE if attenuation < _CLOSE_DB else Closeness.NEARBY

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from bluezone.clock import Clock
+from bluezone.phone.closeness import judge
 from bluezone.phone.diary import Diary
 from bluezone.phone.documents import CheckError, SignedDocuments
 from bluezone.phone.explanation import ExposureWarning, explain
@@ -66,7 +67,7 @@ class ExposureCheck:
         clock: Clock,
         rng: random.Random,
         *,
-        judge: Judge | None = None,
+        judge: Judge = judge,
         on_warning: Callable[[ExposureWarning], None] | None = None,
     ) -> None:
         self._store = store

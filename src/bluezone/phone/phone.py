@@ -11,6 +11,7 @@ from typing import Final
 
 from bluezone.clock import Clock
 from bluezone.phone.chaff import Chaff
+from bluezone.phone.closeness import judge
 from bluezone.phone.diary import Diary
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check, ExposureCheck
@@ -65,7 +66,7 @@ class Phone:
         rng: random.Random | None = None,
         entropy: Entropy = os.urandom,
         use_keyring: bool = True,
-        judge: Judge | None = None,
+        judge: Judge = judge,
         on_scan: Callable[[int], None] | None = None,
         on_check: Callable[[Check], None] | None = None,
         on_warning: Callable[[ExposureWarning], None] | None = None,

@@ -26,6 +26,7 @@ from bluezone.protocol.risk_model import (
     Attenuation,
     AttenuationFilter,
     AttenuationWeight,
+    Closeness,
     LevelEncoding,
     LevelRange,
     Range,
@@ -66,6 +67,7 @@ _KEYS: Final = (
     "format",
     "version",
     "attenuation",
+    "closeness",
     "minutesAtAttenuationFilters",
     _WEIGHTS,
     "trlFilters",
@@ -162,6 +164,8 @@ def _read(node: Node) -> RiskConfiguration:
         fields["version"] = version.integer(0, _MAX_VERSION)
     if (attenuation := node.get("attenuation")) is not None:
         fields["attenuation"] = attenuation.member_of(Attenuation)
+    if (closeness := node.get("closeness")) is not None:
+        fields["closeness"] = closeness.member_of(Closeness)
     if (minutes := node.get("minimumWindowMinutes")) is not None:
         fields["minimum_window_minutes"] = minutes.number(0, 1440)
     if (days := node.get("daysSinceExposureThreshold")) is not None:
@@ -272,6 +276,7 @@ def encode_configuration(configuration: RiskConfiguration) -> bytes:
         "format": f"{FORMAT[0]}.{FORMAT[1]}",
         "version": configuration.version,
         "attenuation": spelling(configuration.attenuation),
+        "closeness": spelling(configuration.closeness),
         _WEIGHTS: [
             {"attenuationRange": _encode_range(row.attenuation), "weight": row.weight}
             for row in configuration.attenuation_weights

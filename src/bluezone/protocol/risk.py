@@ -13,13 +13,14 @@ from itertools import groupby
 from bluezone.protocol.configuration import RiskConfiguration
 from bluezone.protocol.exposure import ExposureWindow, ScanInstance
 from bluezone.protocol.keys import ReportType
-from bluezone.protocol.risk_model import LevelRange, RiskLevel, TransmissionRisk
+from bluezone.protocol.risk_model import Closeness, LevelRange, RiskLevel, TransmissionRisk
 
 __all__ = ["DayRisk", "DropReason", "Judge", "RiskLevel", "RiskResult", "WindowRisk", "score"]
 
-# Weights for the scan instances of a window, one each, 0 or more: how much of its time
-# counts as close. Stands in for the configuration's attenuation ranges.
-Judge = Callable[[ExposureWindow], Sequence[float]]
+# For each window, weights for its scan instances, one each, 0 or more: how much of their time
+# counts as close. Stands in for the attenuation ranges where the configuration asks for it.
+# It is given all windows at once, for those of one key explain each other.
+Judge = Callable[[Sequence[ExposureWindow]], Sequence[Sequence[float]]]
 
 # 3 x 1.2 minutes are 3.5999999999999996 in floating point: dust that must not decide a level.
 _DUST_DECIMALS = 9
@@ -104,14 +105,29 @@ def score(
 ) -> RiskResult:
     """Score windows, in any order.
 
-    `judge` replaces the attenuation weights (not the filters). `today` (days since
+    `judge` replaces the attenuation weights (not the filters) if the configuration leaves
+    closeness to an estimate. `today` (days since
     1970-01-01) is needed only to drop days older than the configuration allows; without it
-    none are. ValueError if the judge's answer does not fit its window.
+    none are. ValueError if the judge's answer does not fit the windows.
     """
+    given = tuple(windows)
     oldest = -math.inf
     if today is not None and configuration.days_since_exposure is not None:
         oldest = today - configuration.days_since_exposure
-    scored = tuple(_score_window(window, configuration, judge, oldest) for window in windows)
+    if judge is not None and configuration.closeness is Closeness.ESTIMATE:
+        weights = _judged(given, judge)
+    else:
+        weights = [
+            [
+                _attenuation_weight(configuration.attenuation.of(scan), configuration)
+                for scan in window.scan_instances
+            ]
+            for window in given
+        ]
+    scored = tuple(
+        _score_window(window, configuration, of_window, oldest)
+        for window, of_window in zip(given, weights, strict=True)
+    )
     counting = sorted((row for row in scored if row.dropped is None), key=_day)
     days = tuple(
         _score_day(day, list(rows), configuration) for day, rows in groupby(counting, _day)
@@ -124,13 +140,16 @@ def _day(row: WindowRisk) -> int:
 
 
 def _score_window(
-    window: ExposureWindow, configuration: RiskConfiguration, judge: Judge | None, oldest: float
+    window: ExposureWindow,
+    configuration: RiskConfiguration,
+    weights: Sequence[float],
+    oldest: float,
 ) -> WindowRisk:
     report_type = window.report_type
     if report_type is ReportType.UNKNOWN and configuration.report_type_when_missing:
         report_type = configuration.report_type_when_missing
     risk = configuration.transmission_risk.risk(report_type, window.infectiousness)
-    weighted = _weighted_minutes(window, configuration, judge)
+    weighted = _weighted_minutes(window, weights)
     minutes = round(weighted * risk.value, _DUST_DECIMALS)
     level = _level(minutes, configuration.window_levels)
 
@@ -169,21 +188,22 @@ def _is_filtered(window: ExposureWindow, configuration: RiskConfiguration) -> bo
     )
 
 
-def _weighted_minutes(
-    window: ExposureWindow, configuration: RiskConfiguration, judge: Judge | None
-) -> float:
-    scans = window.scan_instances
-    if judge is None:
-        weights: Sequence[float] = [
-            _attenuation_weight(configuration.attenuation.of(scan), configuration) for scan in scans
-        ]
-    else:
-        weights = judge(window)
-        if len(weights) != len(scans):
-            raise ValueError(f"the judge gave {len(weights)} weights for {len(scans)} scans")
+def _judged(windows: Sequence[ExposureWindow], judge: Judge) -> Sequence[Sequence[float]]:
+    answer = judge(windows)
+    if len(answer) != len(windows):
+        raise ValueError(f"the judge gave {len(answer)} answers for {len(windows)} windows")
+    for window, weights in zip(windows, answer, strict=True):
+        scans = len(window.scan_instances)
+        if len(weights) != scans:
+            raise ValueError(f"the judge gave {len(weights)} weights for {scans} scans")
         if not all(0 <= weight < math.inf for weight in weights):
             raise ValueError("the judge gave a weight that is not a number from 0 up")
+    return answer
+
+
+def _weighted_minutes(window: ExposureWindow, weights: Sequence[float]) -> float:
     # Exact summation: the order of the scans and of the windows cannot change a level.
+    scans = window.scan_instances
     return math.fsum(_seconds(s) * w for s, w in zip(scans, weights, strict=True)) / 60
 
 

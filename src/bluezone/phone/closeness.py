@@ -1,0 +1,65 @@
+"""How close the phones of exposure windows were: the proximity estimator as judge of risk.
+
+A key's windows of one day are judged together: what the signal was before and after tells more
+of a scan than the scan itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from bluezone.protocol.exposure import ExposureWindow
+from bluezone.proximity import Estimate, ExposureClass, Levels, estimate
+
+# A scan of four seconds hears a beacon every 250 ms, and loses some of them.
+_PACKETS_PER_SCAN: Final = 10
+# Windows of other systems say no time: each is judged for itself, as if days apart.
+_APART_SECONDS: Final = 86400.0
+
+
+def judge(windows: Sequence[ExposureWindow]) -> list[list[float]]:
+    """For each window, the probability of being within 2 m at each of its scans."""
+    weights: list[list[float]] = [[] for _ in windows]
+    for numbers, times, found in _estimates(windows):
+        for number, of_window in zip(numbers, times, strict=True):
+            at = np.minimum(np.searchsorted(found.time, of_window), max(len(found.time) - 1, 0))
+            weights[number] = [
+                float(found.close[row]) if len(found.time) and found.time[row] == time else 0.0
+                for row, time in zip(at.tolist(), of_window, strict=True)
+            ]
+    return weights
+
+
+def exposure_class(windows: Sequence[ExposureWindow]) -> ExposureClass:
+    """How surely the windows of one day hold 15 minutes within 2 m of one phone."""
+    return max((found.exposure for _, _, found in _estimates(windows)), default=ExposureClass(0))
+
+
+def _estimates(
+    windows: Sequence[ExposureWindow],
+) -> Iterator[tuple[list[int], list[list[float]], Estimate]]:
+    """(numbers of the windows, times of their scans, estimate) of each key."""
+    of_key: dict[tuple[int, int], list[int]] = {}
+    for number, window in enumerate(windows):
+        key = (0, number) if window.encounter is None else (1, window.encounter)
+        of_key.setdefault(key, []).append(number)
+    for numbers in of_key.values():
+        times = [_times(windows[number], place) for place, number in enumerate(numbers)]
+        scans = [scan for number in numbers for scan in windows[number].scan_instances]
+        levels = Levels.of_scans(
+            np.concatenate([np.array(of_window, np.float64) for of_window in times]),
+            [scan.typical_attenuation for scan in scans],
+            [scan.seconds_since_last_scan for scan in scans],
+            np.full(len(scans), _PACKETS_PER_SCAN),
+        )
+        yield numbers, times, estimate(levels)
+
+
+def _times(window: ExposureWindow, place: int) -> list[float]:
+    since = place * _APART_SECONDS
+    times: list[float] = []
+    for scan in window.scan_instances:
+        since += max(scan.seconds_since_last_scan, 1)
+        times.append(float(since if scan.time is None else scan.time))
+    return times
