@@ -1,4 +1,4 @@
-"""A warning says day, part of the day, minutes, how sure it is and what to do, but no exact time."""
+"""A warning says day, part of the day, minutes and how sure it is; what to do; no exact time."""
 
 import datetime as dt
 import re
