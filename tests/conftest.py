@@ -1,4 +1,4 @@
-"""Fixtures that every test folder shares: a fresh database on each kind of store."""
+"""What every test folder shares: a fresh database on each kind of store, and patience."""
 
 import asyncio
 import os
@@ -9,12 +9,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from bluezone.server.migrations import upgrade
 from bluezone.storage.database import Database
 from tests.postgres import PostgresServer
+
+# A busy machine is slow, not wrong: no test judges how long something takes.
+settings.register_profile("bluezone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bluezone")
 
 
 @pytest.fixture(scope="session")

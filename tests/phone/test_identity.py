@@ -44,7 +44,10 @@ def test_another_process_sees_the_same_key(store: Store) -> None:
     other.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 @given(
     st.lists(
         st.tuples(

@@ -20,7 +20,7 @@ from bluezone.protocol.blind_rsa import (
 )
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors/blind_rsa.json").read_text("utf-8"))
-few = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=10, suppress_health_check=list(HealthCheck))
 
 
 def octets(name: str) -> bytes:

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given, settings
+from hypothesis import given
 
 from bluezone.protocol.envelope import (
     MAX_DOCUMENT_BYTES,
@@ -32,7 +32,6 @@ def test_bytes_to_sign_are_length_prefixed() -> None:
     assert bytes_to_sign(b"BZ1-X", b"ab", b"").hex() == "00000005425a312d58000000026162" + "00" * 4
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.text(max_size=20).filter(lambda s: s.isprintable()))
 def test_what_is_sealed_is_read_back(payload: bytes, key_id: str) -> None:
     envelope = parse(seal(b"T", payload, key_id, _KEY))

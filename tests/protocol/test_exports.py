@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given, settings
+from hypothesis import given
 
 from bluezone.protocol import export_pb2
 from bluezone.protocol.deployment import EXPORT_HEADER, MAX_EXPORT_BYTES
@@ -118,7 +118,6 @@ def _refusal(data: bytes, pins: dict[str, ec.EllipticCurvePublicKey] | None = _P
 # --- what we write ----------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(_tables, st.integers(1, 15))
 def test_what_is_written_is_read_back_sorted_and_complete(table: KeyTable, max_keys: int) -> None:
     files = write_exports(table, _START, _END, _SIGNER, max_keys=max_keys)
@@ -133,7 +132,6 @@ def test_what_is_written_is_read_back_sorted_and_complete(table: KeyTable, max_k
         assert [signature.valid for signature in export.signatures] == [True]
 
 
-@settings(deadline=None)
 @given(_tables.filter(len))
 def test_the_bytes_are_those_of_the_protobuf_library(table: KeyTable) -> None:
     (data,) = write_exports(table, _START, _END, _SIGNER)
@@ -337,7 +335,6 @@ def test_a_changed_bit_is_refused_or_changes_nothing() -> None:
     assert refused > 2500  # of 4,040; the rest are dates, flags and attributes of the zip
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_junk_is_refused(junk: bytes) -> None:
     assert _refusal(junk)

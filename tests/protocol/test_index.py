@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given, settings
+from hypothesis import given
 
 from bluezone.protocol.deployment import MAX_EXPORT_BYTES, TAG_CONFIGURATION, TAG_INDEX
 from bluezone.protocol.envelope import seal
@@ -85,7 +85,6 @@ def _refusal(document: bytes, now: float = _ISSUED, last: int = 0) -> IndexRefus
     return caught.value
 
 
-@settings(deadline=None)
 @given(_indexes)
 def test_what_is_sealed_is_read_back(index: Index) -> None:
     document = seal_index(index, "e1", _EXPORT)
@@ -178,7 +177,6 @@ def test_the_service_cannot_seal_what_phones_would_refuse() -> None:
         seal_index(msgspec.structs.replace(_INDEX, expires_at=_ISSUED - 1), "e1", _EXPORT)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_junk_is_refused(junk: bytes) -> None:
     assert _refusal(junk).fault is IndexFault.MALFORMED

@@ -61,7 +61,7 @@ def _assert_as_a_phone_reports(user: Sequence[DiagnosisKey], now: float) -> None
     assert len(onsets) == 1, "days since onset must count from one day along the chain"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.integers(0, 40),

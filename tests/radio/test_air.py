@@ -112,7 +112,7 @@ _place = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_place, min_size=1, max_size=12), st.integers(0, 2**63), st.floats(0.1, 12.0))
 def test_any_crowd_anywhere_can_be_heard(
     places: list[tuple[tuple[float, float], str]], seed: int, seconds: float

@@ -234,6 +234,31 @@ async def test_a_controller_that_goes_away_is_said() -> None:
     await radio.close()
 
 
+@pytest.mark.parametrize("an_answer_is_owed", [False, True])
+def test_a_controller_that_goes_away_is_said_at_any_moment(an_answer_is_owed: bool) -> None:
+    class Mute(AirController):
+        is_mute = False
+
+        def on_packet(self, packet: bytes) -> None:
+            if not self.is_mute:
+                super().on_packet(packet)
+
+    async def scene(clock: LoopClock) -> None:
+        controller = Mute(AirLink(Air(clock)))
+        radio = await HciRadio.attach(controller, clock)
+        scan = asyncio.ensure_future(radio.scan(1.0))
+        await clock.sleep(0.5)
+        controller.is_mute = True
+        if an_answer_is_owed:
+            await clock.sleep(1.0)  # by now the radio has told the receiver to rest
+        controller.host.on_transport_lost()
+        with pytest.raises(RadioError, match="gone"):
+            await scan
+        assert radio.state is RadioState.UNAVAILABLE
+
+    in_virtual_time(scene)
+
+
 def test_a_controller_that_never_answers_is_said() -> None:
     class Dead:
         def set_packet_sink(self, _sink: Any) -> None: ...

@@ -79,7 +79,7 @@ def test_two_cases_add_up():
 PLACES = st.tuples(st.integers(0, 2), st.floats(0, 6), st.floats(0, 6))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 3), PLACES, st.floats(1, 40_000)), max_size=30))
 def test_it_equals_a_slow_count(steps):
     truth = Truth(4, NOON)

@@ -27,6 +27,7 @@ _SLOTS_PER_SECOND: Final = 1600  # HCI counts in units of 0.625 ms
 _ADVERTISING_INTERVAL: Final = round(ADVERTISING_INTERVAL_SECONDS * _SLOTS_PER_SECOND)
 _SCAN_INTERVAL: Final = 96  # 60 ms, listening all of it: what a scan does not hear is lost
 _RSSI_UNKNOWN: Final = 127
+_GONE: Final = "the Bluetooth controller is gone; plug it in and start again"
 _REPORT: Final = bytes((hci.HCI_EVENT_PACKET, 0x3E))  # LE Meta event
 
 # Bumble logs what we raise as errors of our own; an application may still listen to it.
@@ -265,6 +266,8 @@ class HciRadio:
             raise RadioError(f"the controller refused {command.name}: {refusal}") from refusal
         except (BaseBumbleError, OSError, TimeoutError, AssertionError, RuntimeError) as fault:
             # The last two are Bumble's words for an answer that makes no sense.
+            if self._state is not RadioState.ON:  # it went away while it owed the answer
+                raise RadioError(_GONE) from fault
             self._state = RadioState.UNAVAILABLE
             raise RadioError(
                 f"no sensible answer to {command.name} from the controller; is it still plugged in?"
@@ -272,7 +275,7 @@ class HciRadio:
 
     def _require_on(self) -> None:
         if self._state is not RadioState.ON:
-            raise RadioError("the Bluetooth controller is gone; plug it in and start again")
+            raise RadioError(_GONE)
 
 
 async def _open(spec: str) -> Transport:
