@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from bluezone.phone.closeness import judge
+from bluezone.phone.closeness import Closeness
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.protocol.exposure import ExposureWindow, Infectiousness, ScanInstance
 from bluezone.protocol.keys import ReportType
 from bluezone.protocol.risk import Judge, score
-from bluezone.protocol.risk_model import Closeness
+from bluezone.protocol.risk_model import ClosenessBy
 
 _DAYS = 14
 _KEYS = 40
@@ -27,9 +27,9 @@ _IN_A_WINDOW = 7  # scans in half an hour
 def measure() -> list[dict[str, object]]:
     """One row for each way to judge."""
     windows = _windows()
-    by_weights = replace(DEFAULT_CONFIGURATION, closeness=Closeness.WEIGHTS)
+    by_weights = replace(DEFAULT_CONFIGURATION, closeness=ClosenessBy.WEIGHTS)
     rules = _seconds(lambda: score(windows, by_weights))
-    estimator: Judge = judge
+    estimator: Judge = Closeness().judge
     ours = _seconds(lambda: score(windows, DEFAULT_CONFIGURATION, estimator))
     scans = _KEYS * _SCANS
     return [

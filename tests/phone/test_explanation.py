@@ -14,10 +14,9 @@ from tests.phone.conftest import EPOCH
 DAY = dt.date(2021, 1, 20)
 
 
-def _window(start: float, minutes: int, attenuation: float, encounter: int = 0) -> ExposureWindow:
+def _window(start: float, minutes: int, encounter: int = 0) -> ExposureWindow:
     scans = tuple(
-        ScanInstance(attenuation, attenuation, 240, int(start) + 240 * scan)
-        for scan in range(minutes // 4)
+        ScanInstance(50, 46, 240, int(start) + 240 * scan) for scan in range(minutes // 4)
     )
     return ExposureWindow(
         18647, ReportType.CONFIRMED_TEST, Infectiousness.HIGH, scans, encounter=encounter
@@ -26,10 +25,12 @@ def _window(start: float, minutes: int, attenuation: float, encounter: int = 0) 
 
 def test_the_warning_in_both_languages() -> None:
     warning = explain(
-        DAY, [_window(EPOCH, 24, 50), _window(EPOCH + 6 * 3600, 12, 60, 1)], EPOCH + 86400
+        DAY,
+        [_window(EPOCH, 24), _window(EPOCH + 6 * 3600, 12, 1)],
+        EPOCH + 86400,
+        ExposureClass.LIKELY,
     )
     assert (warning.minutes, warning.encounters) == (36, 2)
-    assert warning.certainty is ExposureClass.LIKELY
     assert warning.parts == (PartOfDay.MORNING, PartOfDay.AFTERNOON)
     vietnamese, english = warning.text("vi"), warning.text("en")
     for part in (
@@ -60,22 +61,20 @@ def test_parts_of_the_day_follow_the_vietnamese_clock(hour: int, part: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("minutes", "attenuation", "certainty", "words"),
+    ("certainty", "words"),
     [
-        (16, 62, ExposureClass.NOT_CLOSE, "có lẽ trong vòng 2 mét trong một phần"),
-        (32, 56, ExposureClass.PROBABLE, "có lẽ trong vòng 2 mét từ 15 phút"),
-        (120, 45, ExposureClass.CERTAIN, "gần như chắc chắn"),
+        (ExposureClass.NOT_CLOSE, "có lẽ trong vòng 2 mét trong một phần"),
+        (ExposureClass.PROBABLE, "có lẽ trong vòng 2 mét từ 15 phút"),
+        (ExposureClass.LIKELY, "rất có khả năng"),
+        (ExposureClass.CERTAIN, "gần như chắc chắn"),
     ],
 )
-def test_the_words_say_how_sure_the_estimate_is(
-    minutes: int, attenuation: float, certainty: ExposureClass, words: str
-) -> None:
-    warning = explain(DAY, [_window(EPOCH, minutes, attenuation)], EPOCH)
-    assert warning.certainty is certainty
+def test_the_words_say_how_sure_the_estimate_is(certainty: ExposureClass, words: str) -> None:
+    warning = explain(DAY, [_window(EPOCH, 60)], EPOCH, certainty)
     assert words in warning.text("vi")
     assert not re.search(r"\d[,.]\d", warning.text("en")), "no false precision"
 
 
 def test_nothing_cannot_be_explained() -> None:
     with pytest.raises(ValueError, match="no exposure window"):
-        explain(DAY, [], EPOCH)
+        explain(DAY, [], EPOCH, ExposureClass.LIKELY)

@@ -19,7 +19,7 @@ from bluezone.protocol.risk import DropReason, RiskResult, score
 from bluezone.protocol.risk_model import (
     Attenuation,
     AttenuationFilter,
-    Closeness,
+    ClosenessBy,
     LevelRange,
     Range,
     RiskConfiguration,
@@ -220,7 +220,7 @@ def test_a_judge_replaces_the_attenuation_weights() -> None:
     judge = lambda judged: [[0.8] * len(row.scan_instances) for row in judged]  # noqa: E731
     result = score([far], DEFAULT_CONFIGURATION, judge)
     assert (result.level, result.windows[0].minutes) == (RiskLevel.HIGH, 16.0)
-    by_weights = replace(DEFAULT_CONFIGURATION, closeness=Closeness.WEIGHTS)
+    by_weights = replace(DEFAULT_CONFIGURATION, closeness=ClosenessBy.WEIGHTS)
     assert score([far], by_weights, judge).level is RiskLevel.NONE, "the configuration decides"
 
 

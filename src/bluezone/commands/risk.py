@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bluezone.clock import Clock, WallClock
-from bluezone.phone.closeness import judge
+from bluezone.phone.closeness import Closeness
 from bluezone.protocol.configuration import (
     DEFAULT_CONFIGURATION,
     ConfigurationError,
@@ -20,7 +20,7 @@ from bluezone.protocol.exposure_json import read_windows
 from bluezone.protocol.intervals import day_date, day_number, utc_day_number
 from bluezone.protocol.json_reader import JsonError, Node
 from bluezone.protocol.risk import DayRisk, RiskResult, WindowRisk, score
-from bluezone.protocol.risk_model import Attenuation, Closeness, RiskConfiguration, RiskLevel
+from bluezone.protocol.risk_model import Attenuation, ClosenessBy, RiskConfiguration, RiskLevel
 
 _MAX_INPUT_BYTES = 64 * 1024 * 1024
 _LEVELS = (RiskLevel.LOW, RiskLevel.HIGH)
@@ -43,7 +43,7 @@ def _print_default(context: click.Context, _parameter: click.Parameter, wanted: 
 )
 @click.option(
     "--closeness",
-    type=click.Choice([choice.name.lower() for choice in Closeness]),
+    type=click.Choice([choice.name.lower() for choice in ClosenessBy]),
     help="Count time by CONFIG's attenuation ranges (weights) or by the proximity estimator"
     " (estimate), whatever CONFIG says.",
 )
@@ -91,7 +91,7 @@ def command(
     if attenuation is not None:
         configuration = replace(configuration, attenuation=Attenuation[attenuation.upper()])
     if closeness is not None:
-        configuration = replace(configuration, closeness=Closeness[closeness.upper()])
+        configuration = replace(configuration, closeness=ClosenessBy[closeness.upper()])
     day = day_number(today.date()) if today is not None else _today(WallClock())
     try:
         output = _score(Node.parse(_read(windows)), configuration, day)
@@ -125,7 +125,9 @@ def _score(node: Node, configuration: RiskConfiguration, today: int) -> dict[str
 
 
 def _result(node: Node, configuration: RiskConfiguration, today: int) -> dict[str, Any]:
-    result = score(read_windows(node, configuration, today), configuration, judge, today=today)
+    result = score(
+        read_windows(node, configuration, today), configuration, Closeness().judge, today=today
+    )
     return {
         "level": _name(result.level),
         "days": [_day(day, today) for day in result.days],

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from bluezone.phone.closeness import exposure_class
 from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.proximity import ExposureClass
@@ -108,7 +107,12 @@ class ExposureWarning:
         )
 
 
-def explain(day: dt.date, windows: Sequence[ExposureWindow], noticed_at: float) -> ExposureWarning:
+def explain(
+    day: dt.date,
+    windows: Sequence[ExposureWindow],
+    noticed_at: float,
+    certainty: ExposureClass,
+) -> ExposureWarning:
     """The warning for the windows of one Vietnamese day. ValueError if there is none."""
     if not windows:
         raise ValueError(f"{day} has no exposure window to explain")
@@ -124,5 +128,5 @@ def explain(day: dt.date, windows: Sequence[ExposureWindow], noticed_at: float) 
         minutes=round(sum(window.seconds for window in windows) / 60),
         encounters=len({window.encounter for window in windows}),
         noticed_at=round(noticed_at),
-        certainty=exposure_class(windows),
+        certainty=certainty,
     )

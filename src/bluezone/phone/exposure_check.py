@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from bluezone.clock import Clock
-from bluezone.phone.closeness import judge
+from bluezone.phone.closeness import Closeness
 from bluezone.phone.diary import Diary
 from bluezone.phone.documents import CheckError, SignedDocuments
 from bluezone.phone.explanation import ExposureWarning, explain
@@ -28,7 +28,7 @@ from bluezone.protocol.index import IndexedFile
 from bluezone.protocol.intervals import day_date, utc_day_number, vietnam_day_number
 from bluezone.protocol.key_table import KeyTable
 from bluezone.protocol.matching import Matches, find_matches
-from bluezone.protocol.risk import Judge, RiskLevel, score
+from bluezone.protocol.risk import RiskLevel, score
 from bluezone.protocol.sightings import ScanRecords
 from bluezone.protocol.trust import Pins, Role, Trust
 from bluezone.protocol.windows import exposure_windows
@@ -66,8 +66,8 @@ class ExposureCheck:
         pins: Pins,
         clock: Clock,
         rng: random.Random,
+        closeness: Closeness,
         *,
-        judge: Judge = judge,
         on_warning: Callable[[ExposureWarning], None] | None = None,
     ) -> None:
         self._store = store
@@ -76,7 +76,7 @@ class ExposureCheck:
         self._service = service
         self._clock = clock
         self._rng = rng
-        self._judge = judge
+        self._closeness = closeness
         self._on_warning = on_warning
         self.exposures = Exposures(store)
         self.documents = SignedDocuments(store, service, pins, clock)
@@ -194,7 +194,7 @@ class ExposureCheck:
         result = score(
             self.exposures.windows(),
             self.documents.configuration,
-            self._judge,
+            self._closeness.judge,
             today=vietnam_day_number(now),
         )
         self.low_risk_days = result.number_of_days(RiskLevel.LOW)
@@ -210,7 +210,9 @@ class ExposureCheck:
             ]
             date = day_date(day.day)
             before = given.get(date)
-            warning = explain(date, counted, before.noticed_at if before else now)
+            noticed_at = before.noticed_at if before else now
+            certainty = self._closeness.exposure_class(counted)
+            warning = explain(date, counted, noticed_at, certainty)
             if before is None:
                 new.append(warning)
                 if self._on_warning is not None:

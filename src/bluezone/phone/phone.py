@@ -11,7 +11,7 @@ from typing import Final
 
 from bluezone.clock import Clock
 from bluezone.phone.chaff import Chaff
-from bluezone.phone.closeness import judge
+from bluezone.phone.closeness import Closeness, learned_from
 from bluezone.phone.diary import Diary
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check, ExposureCheck
@@ -25,7 +25,6 @@ from bluezone.phone.store import Store, StoreError, StoreFault
 from bluezone.phone.tracer import Scan, Tracer
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.intervals import utc_day_number
-from bluezone.protocol.risk import Judge
 from bluezone.protocol.trust import Pins, Trust
 from bluezone.radio.interface import Radio, RadioError
 
@@ -66,7 +65,6 @@ class Phone:
         rng: random.Random | None = None,
         entropy: Entropy = os.urandom,
         use_keyring: bool = True,
-        judge: Judge = judge,
         on_scan: Callable[[int], None] | None = None,
         on_check: Callable[[Check], None] | None = None,
         on_warning: Callable[[ExposureWarning], None] | None = None,
@@ -85,7 +83,6 @@ class Phone:
         self._clock = clock
         self._rng = rng or random.Random()
         self._entropy = entropy
-        self._judge = judge
         self._on_scan = on_scan
         self._on_check = on_check
         self._on_warning = on_warning
@@ -111,7 +108,7 @@ class Phone:
             self._pins,
             self._clock,
             self._rng,
-            judge=self._judge,
+            Closeness(learned_from(self._diary, lambda: self._radio.tx_power)),
             on_warning=self._on_warning,
         )
         self._tracer = Tracer(

@@ -26,7 +26,7 @@ from bluezone.protocol.risk_model import (
     Attenuation,
     AttenuationFilter,
     AttenuationWeight,
-    Closeness,
+    ClosenessBy,
     LevelEncoding,
     LevelRange,
     Range,
@@ -165,7 +165,7 @@ def _read(node: Node) -> RiskConfiguration:
     if (attenuation := node.get("attenuation")) is not None:
         fields["attenuation"] = attenuation.member_of(Attenuation)
     if (closeness := node.get("closeness")) is not None:
-        fields["closeness"] = closeness.member_of(Closeness)
+        fields["closeness"] = closeness.member_of(ClosenessBy)
     if (minutes := node.get("minimumWindowMinutes")) is not None:
         fields["minimum_window_minutes"] = minutes.number(0, 1440)
     if (days := node.get("daysSinceExposureThreshold")) is not None:

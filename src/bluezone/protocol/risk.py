@@ -13,7 +13,7 @@ from itertools import groupby
 from bluezone.protocol.configuration import RiskConfiguration
 from bluezone.protocol.exposure import ExposureWindow, ScanInstance
 from bluezone.protocol.keys import ReportType
-from bluezone.protocol.risk_model import Closeness, LevelRange, RiskLevel, TransmissionRisk
+from bluezone.protocol.risk_model import ClosenessBy, LevelRange, RiskLevel, TransmissionRisk
 
 __all__ = ["DayRisk", "DropReason", "Judge", "RiskLevel", "RiskResult", "WindowRisk", "score"]
 
@@ -114,7 +114,7 @@ def score(
     oldest = -math.inf
     if today is not None and configuration.days_since_exposure is not None:
         oldest = today - configuration.days_since_exposure
-    if judge is not None and configuration.closeness is Closeness.ESTIMATE:
+    if judge is not None and configuration.closeness is ClosenessBy.ESTIMATE:
         weights = _judged(given, judge)
     else:
         weights = [

@@ -32,7 +32,7 @@ class Attenuation(IntEnum):
         return scan.typical_attenuation
 
 
-class Closeness(IntEnum):
+class ClosenessBy(IntEnum):
     """What decides how much of a scan's time counts as close."""
 
     WEIGHTS = 0  # the attenuation ranges of the configuration: what other systems publish
@@ -145,7 +145,7 @@ class RiskConfiguration:
     window_levels: tuple[LevelRange, ...]
     day_levels: tuple[LevelRange, ...]
     attenuation: Attenuation = Attenuation.MINIMUM
-    closeness: Closeness = Closeness.WEIGHTS
+    closeness: ClosenessBy = ClosenessBy.WEIGHTS
     attenuation_filters: tuple[AttenuationFilter, ...] = ()
     transmission_risk_filters: tuple[Range, ...] = ()
     infectiousness_by_day: Mapping[int, Infectiousness] = field(
@@ -181,7 +181,7 @@ _CLOSE_CONTACT: Final = LevelRange(Range(CLOSE_CONTACT_MINUTES), RiskLevel.HIGH)
 DEFAULT_CONFIGURATION: Final = RiskConfiguration(
     version=1,
     attenuation=Attenuation.TYPICAL,
-    closeness=Closeness.ESTIMATE,
+    closeness=ClosenessBy.ESTIMATE,
     attenuation_weights=(
         # No lower end: phones that understate their power make small or negative readings.
         AttenuationWeight(Range(most=55, most_exclusive=True), 1.0),
