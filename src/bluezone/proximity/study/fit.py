@@ -88,7 +88,7 @@ def fit(
     fitted = _with_spreads(parameters, pairs, progress)
     return replace(
         fitted,
-        fitted_on=tuple(sorted({f"{r.collection}/{r.scenario}" for r in free})),
+        fitted_on=tuple(sorted({f"{pair.collection}/{pair.scenario}" for pair in pairs})),
         fitted_at=fitted_at,
     )
 

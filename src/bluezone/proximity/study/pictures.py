@@ -14,6 +14,7 @@ from bluezone.proximity.study.metrics import Ranking
 
 # Told apart by dash as well as by colour, and readable on a phone.
 _STYLE = {BOTH: ("#0b5fa5", "-"), ONE: ("#c25700", "--"), SINGLE: ("#5c5c5c", ":")}
+_POINTS = 301  # finer than a screen shows
 
 
 def draw(judged: Sequence[Judged], folder: Path, collection: str) -> list[Path]:
@@ -29,11 +30,13 @@ def draw(judged: Sequence[Judged], folder: Path, collection: str) -> list[Path]:
         said = beacons.probability[scorer, CLOSE_METRES]
         ranking = Ranking(said, near)
         label = f"{scorer} (AUC {ranking.auc(ones):.3f})"
-        roc.axes[0].plot(*ranking.curve(), dash, color=colour, label=label)
-        steps, true, _ = metrics.reliability(said, near, ones)
+        false, true = ranking.curve()
+        grid = np.linspace(0, 1, _POINTS)
+        roc.axes[0].plot(grid, np.interp(grid, false, true), dash, color=colour, label=label)
+        steps, came_true, _ = metrics.reliability(said, near, ones)
         error = metrics.calibration_error(said, near, ones)
         label = f"{scorer} (mean error {error:.3f})"
-        reliability.axes[0].plot(steps, true, dash, marker="o", color=colour, label=label)
+        reliability.axes[0].plot(steps, came_true, dash, marker="o", color=colour, label=label)
     roc.axes[0].set(xlabel="false positives: share of the far", ylabel="found: share of the near")
     reliability.axes[0].set(xlabel="probability said", ylabel="share within 2 m in truth")
     made = []

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from bluezone.proximity.handset import Handset
 from bluezone.proximity.levels import Floats, Ints
+
+# Bluetooth phones send within these; 127 or -999 in a file stands for "not known".
+_POWERS_DBM: Final = (-40.0, 20.0)
 
 
 class RecordingError(Exception):
@@ -74,7 +77,8 @@ def recording(
     """Clean what a file says. `columns` may leave out tx_power and distance.
 
     Levels that are no levels (127, 0 and above, NaN), phones that hear themselves and rows
-    that stand twice are left out and counted; distances below 0 mean that none is known.
+    that stand twice are left out and counted; distances below 0 and powers that no phone has
+    mean that none is known.
     """
     count = len(columns.get("time", ()))
     nothing = np.full(count, np.nan)
@@ -83,6 +87,9 @@ def recording(
         for name in ("time", "rssi", "tx_power", "distance", "receiver", "sender")
     }
     arrays["distance"] = np.where(arrays["distance"] >= 0, arrays["distance"], np.nan)
+    least, most = _POWERS_DBM
+    power = arrays["tx_power"]
+    arrays["tx_power"] = np.where((power >= least) & (power <= most), power, np.nan)
     dropped: dict[str, int] = {}
     with np.errstate(invalid="ignore"):
         faults = {
