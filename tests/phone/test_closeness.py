@@ -105,6 +105,13 @@ def test_a_phone_that_hears_a_crowd_weakly_takes_that_into_account(diary: Diary)
     assert sum(deaf.judge([window([62] * 6)])[0]) > sum(Closeness().judge([window([62] * 6)])[0])
 
 
+def test_its_own_model_is_known_with_and_without_a_crowd(diary: Diary) -> None:
+    own_during = learned_from(diary, lambda: -20, "SM-A405FN")
+    assert own_during(START, START + 2400) == Handset("SM-A405FN")
+    hear(diary, 8, -90)
+    assert own_during(START, START + 2400) == Handset("SM-A405FN", diary_attenuation=70.0)
+
+
 def test_two_others_are_no_crowd_to_learn_from(diary: Diary) -> None:
     hear(diary, 2, -90)
     assert learned_from(diary, lambda: -20)(START, START + 2400) == UNKNOWN

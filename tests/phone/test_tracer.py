@@ -7,7 +7,9 @@ import numpy as np
 from bluezone.clock import LoopClock
 from bluezone.phone.diary import Diary
 from bluezone.phone.phone import Phone
+from bluezone.protocol.beacon import decode_metadata
 from bluezone.protocol.intervals import utc_day_number
+from bluezone.protocol.keys import associated_encrypted_metadata_key, crypt_metadata
 from bluezone.radio.interface import RadioError, RadioState, Sighting
 from tests.phone.conftest import EPOCH, World
 
@@ -163,3 +165,18 @@ def test_a_radio_that_breaks_is_tried_again(world: World) -> None:
         await running
 
     world.run(story())
+
+
+async def test_a_known_model_says_the_power_that_leaves_it(world: World) -> None:
+    """Only who has the key can read it: a receiver learns the level, not the model."""
+    said = []
+    for model in (None, "SM-A405FN", "no such model"):
+        phone, radio = _traced(world, model=model)
+        radio.tx_power = -20
+        assert await phone._tracer.turn_beacon()
+        (key,) = phone._identity.keys(world.clock.now())[-1:]
+        rpi, aem = radio.advertised[0][1][:16], radio.advertised[0][1][16:]
+        metadata = crypt_metadata(associated_encrypted_metadata_key(key.key), rpi, aem)
+        said.append(decode_metadata(metadata))
+        await phone.close()
+    assert said == [-20, -16, -20]

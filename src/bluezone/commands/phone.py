@@ -115,6 +115,10 @@ def _connected(verb: Verb) -> Verb:
     type=click.FloatRange(5.0, 600.0),
     help="Seconds from scan to scan, for demonstrations; without it the phone decides.",
 )
+@click.option(
+    "--model",
+    help="This phone's model, as SM-A405FN: known ones send and hear at calibrated levels.",
+)
 def run(
     home: Path,
     language: str,
@@ -123,6 +127,7 @@ def run(
     clock_file: Path | None,
     spec: str,
     scan_every: float | None,
+    model: str | None,
 ) -> None:
     """Notice others, check for exposures and warn, until Ctrl-C."""
     settings, clock = _settings(home, address, pins, clock_file)
@@ -136,6 +141,7 @@ def run(
             clock,
             radio,
             scan_every=scan_every,
+            model=model,
             on_scan=screen.scanned,
             on_check=screen.checked,
             on_warning=screen.warned,

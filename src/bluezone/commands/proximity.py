@@ -87,7 +87,7 @@ def fit_command(datasets: tuple[Path, ...], out: Path | None) -> None:
     "--scan-every",
     type=click.FloatRange(min=10),
     metavar="SECONDS",
-    help="Keep only what phones would hear that scan 4 s of every so many.",
+    help="Judge only by what phones would hear that scan 4 s of every so many.",
 )
 @click.option("--ignore-models", is_flag=True, help="As if no phone's model were known.")
 @click.option(
@@ -120,15 +120,13 @@ def evaluate_command(
     if parameters is not None and not frozen:
         raise click.UsageError("--parameters goes with --frozen")
     recordings = _read(datasets)
-    if scan_every is not None:
-        recordings = [recording.thinned(scan_every) for recording in recordings]
     if ignore_models:
         recordings = [_nameless(recording) for recording in recordings]
     try:
         if frozen:
-            judged = _judge(recordings, _parameters(parameters))
+            judged = _judge(recordings, _parameters(parameters), scan_every)
         else:
-            judged = _cross_validated(recordings, split)
+            judged = _cross_validated(recordings, split, scan_every)
     except RecordingError as error:
         raise click.ClickException(str(error)) from error
     if not judged:
@@ -175,15 +173,19 @@ def _parameters(path: Path | None) -> Parameters:
         raise click.ClickException(f"{path}: {error}") from error
 
 
-def _cross_validated(recordings: Sequence[Recording], split: str) -> list[Judged]:
+def _cross_validated(
+    recordings: Sequence[Recording], split: str, scan_every: float | None
+) -> list[Judged]:
     judged: list[Judged] = []
     for name, (fit_on, held_out) in folds(recordings, split):
         _say(f"held out: {name}")
-        judged += _judge(held_out, fit([*fit_on, *_on_marks(recordings)], _say))
+        parameters = fit([*fit_on, *_on_marks(recordings)], _say)
+        judged += _judge(held_out, parameters, scan_every)
     if on_marks := _on_marks(recordings):
         _say("held out: phones on marks")
         free = [recording for recording in recordings if recording.free]
-        judged += _judge(on_marks, replace(fit(free, _say), carriage_db={}))
+        parameters = replace(fit(free, _say), carriage_db={})
+        judged += _judge(on_marks, parameters, scan_every)
     return judged
 
 
@@ -191,12 +193,14 @@ def _on_marks(recordings: Sequence[Recording]) -> list[Recording]:
     return [recording for recording in recordings if not recording.free]
 
 
-def _judge(recordings: Sequence[Recording], parameters: Parameters) -> list[Judged]:
+def _judge(
+    recordings: Sequence[Recording], parameters: Parameters, scan_every: float | None
+) -> list[Judged]:
     """Every pair, each collection on the scale of its own capture app."""
     judged: list[Judged] = []
     by_collection = sorted(recordings, key=lambda recording: recording.collection)
     for collection, group in groupby(by_collection, key=lambda recording: recording.collection):
-        rows = list(group)
+        rows = [one.thinned(scan_every) if scan_every else one for one in group]
         if shift := scale_shift(rows, parameters):
             _say(f"{collection}: another scale; {shift:+.1f} dB taken off, learned without truth")
         for recording in rows:

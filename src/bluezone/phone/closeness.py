@@ -68,11 +68,13 @@ class Closeness:
             yield numbers, times, estimate(levels, own)
 
 
-def learned_from(diary: Diary, tx_power: Callable[[], int]) -> Callable[[float, float], Handset]:
-    """What this phone's own diary tells of it: does it hear a crowd weakly?
+def learned_from(
+    diary: Diary, tx_power: Callable[[], int], model: str | None = None
+) -> Callable[[float, float], Handset]:
+    """What is known of this phone: its model, and by its own diary, does it hear a crowd weakly?
 
     The senders' power is sealed until their keys are published, so all are taken to send as
-    this phone does (`tx_power`, dBm). With fewer than four others about it tells nothing.
+    this phone does (`tx_power`, dBm). With fewer than four others about the diary tells nothing.
     """
 
     def own_during(first: float, last: float) -> Handset:
@@ -80,9 +82,9 @@ def learned_from(diary: Diary, tx_power: Callable[[], int]) -> Callable[[float, 
         heard = records[(records["time"] >= first) & (records["time"] <= last)]
         intervals = max(1.0, (last - first) / INTERVAL_SECONDS)
         if len(np.unique(heard["rpi"])) < _CROWD * intervals:
-            return UNKNOWN
+            return Handset(model)
         level = float(np.median(heard["rssi_mean"].astype(np.float64))) / 100
-        return Handset(diary_attenuation=tx_power() - level)
+        return Handset(model, diary_attenuation=tx_power() - level)
 
     return own_during
 

@@ -69,11 +69,13 @@ class Phone:
         on_check: Callable[[Check], None] | None = None,
         on_warning: Callable[[ExposureWarning], None] | None = None,
         scan_every: float | None = None,
+        model: str | None = None,
     ) -> None:
         """Open the phone that lives in the folder `home`, or make it.
 
         `rng` moves moments, `entropy` makes keys and nonces; `scan_every` (seconds) fixes the
-        period of scans for demonstrations. A damaged diary is put aside and said in `status`.
+        period of scans for demonstrations; `model` (Android's Build.MODEL) calibrates levels.
+        A damaged diary is put aside and said in `status`.
         Raises StoreError, KeyUnavailableError, PhoneRunningError, OSError.
         """
         self._home = Home(home, use_keyring=use_keyring)
@@ -87,6 +89,7 @@ class Phone:
         self._on_check = on_check
         self._on_warning = on_warning
         self._scan_every = scan_every
+        self._model = model
         self._set_aside: Path | None = None
         self._chaff = Chaff(service, clock, self._rng, entropy)
         self._use(*self._home.open_store(entropy))
@@ -108,7 +111,7 @@ class Phone:
             self._pins,
             self._clock,
             self._rng,
-            Closeness(learned_from(self._diary, lambda: self._radio.tx_power)),
+            Closeness(learned_from(self._diary, lambda: self._radio.tx_power, self._model)),
             on_warning=self._on_warning,
         )
         self._tracer = Tracer(
@@ -120,6 +123,7 @@ class Phone:
             server_time=lambda: self._checker.documents.state.server_time,
             on_scan=self._on_scan,
             scan_every=self._scan_every,
+            model=self._model,
         )
         self._warnings = self._checker.exposures.warnings()
         self._reported_at = self._reporter.reported_at()

@@ -13,6 +13,7 @@ from bluezone.phone.store import StoreError, StoreFault
 from bluezone.protocol.deployment import REPLAY_TOLERANCE_SECONDS
 from bluezone.protocol.exposure import MAX_SECONDS_PER_SCAN
 from bluezone.protocol.intervals import interval_number, interval_start, vietnam_time
+from bluezone.proximity import SHIPPED, calibrated_power
 from bluezone.radio.interface import Radio, RadioError, RadioState, Sighting
 
 SCAN_SECONDS: Final = 4.0
@@ -55,8 +56,13 @@ class Tracer:
         server_time: Callable[[], float],
         on_scan: Callable[[int], None] | None = None,
         scan_every: float | None = None,
+        model: str | None = None,
     ) -> None:
-        """`server_time` is the last signed time of the service; `scan_every` fixes the period."""
+        """`server_time` is the last signed time of the service; `scan_every` fixes the period.
+
+        `model`, where known, corrects the power that beacons say they are sent with.
+        """
+        self._model = model
         self._radio = radio
         self._identity = identity
         self._diary = diary
@@ -116,7 +122,8 @@ class Tracer:
                 return True
             self.notices.discard(Notice.CLOCK_WRONG)
             if self._advertised is None or self._advertised[0] != interval_number(now):
-                payload = self._identity.beacon(now, self._radio.tx_power).payload
+                power = calibrated_power(self._radio.tx_power, self._model, SHIPPED)
+                payload = self._identity.beacon(now, power).payload
                 await self._radio.advertise(payload)
                 self._advertised = interval_number(now), payload
         except RadioError as error:

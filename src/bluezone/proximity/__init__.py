@@ -5,7 +5,7 @@ Pure: no socket, disk or clock. Fitting and judging it on recordings is the room
 """
 
 from bluezone.proximity.estimator import Estimate, ExposureClass, estimate
-from bluezone.proximity.handset import UNKNOWN, Carriage, Handset
+from bluezone.proximity.handset import UNKNOWN, Carriage, Handset, calibrated_power
 from bluezone.proximity.levels import Levels
 from bluezone.proximity.parameters import SHIPPED, Parameters
 
@@ -18,5 +18,6 @@ __all__ = [
     "Handset",
     "Levels",
     "Parameters",
+    "calibrated_power",
     "estimate",
 ]

@@ -31,6 +31,16 @@ class Handset:
 UNKNOWN = Handset()
 
 
+def calibrated_power(tx_power: int, model: str | None, p: Parameters) -> int:
+    """What a phone's beacon should say it is sent with (dBm), so that its model cancels out.
+
+    Models that are set to one power differ by several dB in what leaves them; a receiver
+    does not know the sender's model, so the sender takes it off.
+    """
+    sends = p.models.get(model or "")
+    return tx_power - round(sends.sends_db) if sends else tx_power
+
+
 def expected_offset(receiver: Handset, sender: Handset, p: Parameters) -> tuple[float, float]:
     """By how many dB `receiver` hears `sender` weaker than the average pair, and how unsurely.
 
