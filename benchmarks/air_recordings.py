@@ -240,10 +240,20 @@ def _devices(table: _Table, car: list[Stay], phones: Path) -> None:
     note = "spread is the figure; mean level by system taken off"
     table.add("device, sending", "herald_edison", sending, note)
     table.add("device, receiving", "herald_edison", receiving, note)
-    rest = np.array(levels) - solution @ np.array(columns)
-    freedom = len(levels) - np.linalg.matrix_rank(np.array(columns))
-    session = math.sqrt(float(rest @ rest) / freedom)
-    table.add("meeting: what differs between runs of one pair", "herald_edison", [session])
+    likeness = float(np.corrcoef(sending, receiving)[0, 1])
+    table.add("device, sending and receiving", "herald_edison", [likeness], "correlation", "")
+    design = np.array(columns)
+    rest = np.array(levels) - solution @ design
+    variance = float(rest @ rest) / (len(levels) - np.linalg.matrix_rank(design))
+    table.add(
+        "meeting: what differs between runs of one pair", "herald_edison", [math.sqrt(variance)]
+    )
+    # What the spread of devices would be if all were alike and only runs differed.
+    errors = np.split(np.linalg.pinv(design @ design.T, hermitian=True)[2:, 2:], 2)
+    for figure, half, part in (("sending", 0, errors[0]), ("receiving", 1, errors[1])):
+        own = np.split(part, 2, axis=1)[half] * variance
+        alike = (float(np.trace(own)) - float(own.mean()) * len(names)) / (len(names) - 1)
+        table.add(f"device, {figure}: the runs' share", "herald_edison", [math.sqrt(alike)])
 
 
 def _meetings(table: _Table, turning: list[Stay]) -> None:

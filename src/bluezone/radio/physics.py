@@ -30,8 +30,8 @@ class AirPhysics:
     Sources and reasons for each value are in docs/air.md.
     """
 
-    # What the open sides of two phones held in hands lose at one metre in a room. Less than
-    # free space (40 dB): rooms reflect, and what bodies and pockets take is counted below.
+    # Phones in hands, their open sides to each other. The one number fitted to a published
+    # table: recordings do not say what their phones radiated.
     loss_at_1_m: float = 35.0
     # Rooms with people in them: reflections fill in, so levels say little of distance ...
     exponent: float = 1.3
