@@ -1,4 +1,4 @@
-"""`./bluezone bench matching|air|export|upload|proximity [--json]`."""
+"""`./bluezone bench matching|air|export|upload|proximity|air-recordings [FOLDER] [--json]`."""
 
 import importlib
 import json
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-_NAMES = ("matching", "air", "export", "upload", "proximity")
+_NAMES = ("matching", "air", "export", "upload", "proximity", "air-recordings")
+_READS_A_FOLDER = ("air-recordings",)
 
 
 def _machine() -> str:
@@ -25,15 +26,24 @@ def _machine() -> str:
 
 @click.command()
 @click.argument("name", type=click.Choice(_NAMES))
+@click.argument(
+    "folder",
+    required=False,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def main(name: str, as_json: bool) -> None:
+def main(name: str, folder: Path | None, as_json: bool) -> None:
     """Measure one part beside a named peer or limit, in the same run.
 
     A benchmark module offers `measure() -> list[dict[str, object]]` (one dict a row, the
-    same keys in each) and says what it measures in its docstring.
+    same keys in each) and says what it measures in its docstring. `air-recordings` reads
+    a FOLDER of recordings, which are not part of this repository.
     """
-    module = importlib.import_module(f"benchmarks.{name}")
-    rows: list[dict[str, object]] = module.measure()
+    if (folder is not None) != (name in _READS_A_FOLDER):
+        wanted = "needs" if folder is None else "reads no"
+        raise click.UsageError(f"{name} {wanted} FOLDER")
+    module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+    rows: list[dict[str, object]] = module.measure(folder) if folder else module.measure()
     if as_json:
         print(json.dumps({"benchmark": name, "machine": _machine(), "rows": rows}))
         return

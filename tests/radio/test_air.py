@@ -77,15 +77,37 @@ def test_who_leaves_is_gone_and_may_leave_twice() -> None:
     assert _level(air, a, c) == pytest.approx(before)  # nobody else's air changes
 
 
-def test_turning_people_change_the_level_over_minutes_not_seconds() -> None:
-    changes = {4.0: [], 900.0: []}
-    for seed in range(100):
-        air = Air(ManualClock(NOON), seed=seed)
-        a, b = air.join((0.0, 0.0)), air.join((2.0, 0.0))
-        for lag, seen in changes.items():
-            seen.append(_level(air, a, b, NOON + lag) - _level(air, a, b, NOON))
-    assert np.std(changes[4.0]) < 0.6
-    assert np.std(changes[900.0]) > 3.0
+def test_levels_sway_over_seconds_and_turning_people_change_them_over_minutes() -> None:
+    for physics, moving in ((AirPhysics(), 4.0), (AirPhysics(sway_db=0.0), 900.0)):
+        changes = {1.0: [], moving: []}
+        for seed in range(100):
+            air = Air(ManualClock(NOON), physics, seed=seed)
+            a, b = air.join((0.0, 0.0)), air.join((2.0, 0.0))
+            for lag, seen in changes.items():
+                seen.append(_level(air, a, b, NOON + lag) - _level(air, a, b, NOON))
+        assert np.std(changes[1.0]) < 1.5
+        assert np.std(changes[moving]) > 3.0
+
+
+def test_who_puts_the_phone_away_is_heard_less_by_everybody_for_a_while() -> None:
+    """The loss of a pocket is one number for all who listen, and stays for longer than a scan."""
+    only_pockets = AirPhysics(
+        device_db=0.0, meeting_db=0.0, shadowing_db=0.0, sway_db=0.0, body_db=0.0
+    )
+    air = Air(ManualClock(NOON), only_pockets, seed=3)
+    stations = [air.join((x, y)) for x, y in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))]
+    times = NOON + np.arange(0, 86400, 60.0)
+    by_pair = {
+        (i, j): np.array([_level(air, stations[i], stations[j], time) for time in times])
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    }
+    bare = air.physics.tx_power_dbm - air.physics.loss_at_1_m
+    away = [(bare - by_pair[0, 1]) / 8.0, (bare - by_pair[0, 2]) / 8.0]
+    assert set(np.unique(np.round(away, 9))) == {0.0, 1.0, 2.0}
+    assert 4 < np.count_nonzero(np.diff(away[0])) < 60  # a day's changes of two people
+    # Where both others do the same, the pairs with the third lose alike.
+    same = np.isclose(away[0], away[1])
+    assert 0.3 < same.mean() < 0.8
 
 
 async def _three_scans(seed: int, order: list[int]) -> list[tuple[object, ...]]:

@@ -14,11 +14,33 @@ KEYS = scramble(np.arange(4000, dtype=np.uint64))
 
 
 def test_path_loss_follows_its_law_and_stops_at_the_near_field() -> None:
-    loss = PHYSICS.path_loss(np.array([0.0, 0.1, 1.0, 2.0, 10.0]))
+    loss = PHYSICS.path_loss(np.array([0.0, 0.1, 1.0, 2.0, 5.0, 50.0]))
     assert loss[0] == loss[1] < loss[2]
-    assert loss[2] == pytest.approx(47.0)
-    assert loss[3] - loss[2] == pytest.approx(20 * math.log10(2))
-    assert loss[4] - loss[2] == pytest.approx(20.0)
+    assert loss[2] == pytest.approx(35.0)
+    assert loss[3] - loss[2] == pytest.approx(13 * math.log10(2))
+    assert loss[5] - loss[4] == pytest.approx(30.0)  # beyond what was recorded
+
+
+@pytest.mark.parametrize("metres", [0.5, 4.9, 5.1, 80.0])
+def test_reach_is_where_the_loss_is_reached(metres: float) -> None:
+    loss = float(PHYSICS.path_loss(np.array(metres)))
+    assert PHYSICS.reach(loss) == pytest.approx(metres)
+
+
+def test_offsets_of_a_pair_add_up() -> None:
+    noise = np.zeros((3, 5))
+    noise[:, 0], noise[0, 1], noise[1, 2], noise[2, 3] = 1.0, 1.0, 1.0, 1.0
+    offsets = PHYSICS.pair_offset(noise.ravel())
+    assert offsets[0] == pytest.approx(sum(offsets[1:4]))
+    assert offsets[1:] == pytest.approx(
+        [PHYSICS.meeting_db, PHYSICS.shadowing_db, PHYSICS.sway_db, 0.0]
+    )
+
+
+def test_a_third_of_the_time_in_a_hand() -> None:
+    loss = PHYSICS.carrying_loss(drift(KEYS, np.full(len(KEYS), 7.3)))
+    assert set(loss.tolist()) == {0.0, PHYSICS.carried_db}
+    assert np.mean(loss == 0.0) == pytest.approx(1 / 3, abs=0.03)
 
 
 def test_two_metres_lie_across_the_published_thresholds() -> None:
@@ -33,23 +55,6 @@ def test_two_metres_lie_across_the_published_thresholds() -> None:
     assert 56 < median < 62
     assert low < 55
     assert high > 63
-
-
-def test_single_packets_err_as_often_as_published_for_a_fixed_threshold() -> None:
-    """SwissCovid's table for 55 dB and 2 m: precision .77, recall .52."""
-    rng = np.random.default_rng(0)
-    near, warned = [], []
-    for seed in range(1500):
-        air = Air(ManualClock(0.0), seed=seed)
-        distance = rng.uniform(0.5, 5.0)
-        receiver, sender = air.join((0.0, 0.0)), air.join((distance, 0.0))
-        level = air.levels(receiver.neighbours(), rng.uniform(0, 1e6))[0]
-        level += PHYSICS.packet_fading(rng.standard_normal)
-        near.append(distance <= 2.0)
-        warned.append(sender.tx_power - level < 55.0)
-    both = np.sum(np.array(near) & np.array(warned))
-    assert 0.65 < both / np.sum(warned) < 0.8
-    assert 0.4 < both / np.sum(near) < 0.55
 
 
 def test_body_loss_runs_from_nothing_to_its_maximum() -> None:

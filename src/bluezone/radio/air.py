@@ -15,8 +15,8 @@ from bluezone.radio.physics import AirPhysics, Floats, Words, drift, normal, scr
 # two phones do not collide for ever (Core Specification, Vol 6, Part B, 4.4.2.2.1).
 ADV_DELAY_SECONDS: Final = 0.010
 MEAN_INTERVAL_SECONDS: Final = ADVERTISING_INTERVAL_SECONDS + ADV_DELAY_SECONDS / 2
-# Neighbours this far below the floor are kept: two standard deviations of shadowing may
-# lift them above it.
+# Neighbours this far below the floor are kept: the offsets of a pair may lift them above it
+# when no pocket and no body takes it back.
 _MARGIN_DB: Final = 8.0
 
 Position = tuple[float, float]
@@ -115,9 +115,9 @@ class Neighbours:
     """The slow part of hearing: geometry as of the last move. Arrays have a row for each."""
 
     stations: list[Station]
-    base: Floats  # level without bodies and shadowing, dBm
+    base: Floats  # level without bodies, pockets and offsets of pairs, dBm
     bearing: Floats  # direction towards each, radians
-    keys: Words  # of N pairs, N people, and the listener: what drifts
+    keys: Words  # what drifts: 3 N of pairs, then bodies and hands of N people and the listener
     rates: Floats  # coherence times per second of each key
     phases: Floats  # so that not everybody turns at the same moment
 
@@ -191,10 +191,20 @@ class Air:
         audible[me] = False
         rows: NDArray[np.intp] = np.flatnonzero(audible)
         mine, theirs = self._word[me], self._word[rows]
-        # Exclusive or is symmetric: both directions of a pair share their shadowing.
-        keys = np.concatenate((scramble(mine ^ theirs), theirs, self._word[me : me + 1]))
-        rates = np.full(len(keys), 1.0 / physics.turning_seconds)
-        rates[: len(rows)] = 1.0 / physics.shadowing_seconds
+        # Exclusive or is symmetric: both directions of a pair share their offsets.
+        pair, people = scramble(mine ^ theirs), np.append(theirs, mine)
+        keys = np.concatenate(
+            (pair, pair + np.uint64(1), pair + np.uint64(2), people, people + np.uint64(3))
+        )
+        pairs, carriers = len(rows), len(rows) + 1
+        seconds = (
+            physics.meeting_seconds,
+            physics.shadowing_seconds,
+            physics.sway_seconds,
+            physics.turning_seconds,
+            physics.carrying_seconds,
+        )
+        rates = 1.0 / np.repeat(seconds, (pairs, pairs, pairs, carriers, carriers))
         return Neighbours(
             [self.stations[row] for row in rows.tolist()],
             base[rows],
@@ -206,13 +216,15 @@ class Air:
 
     def levels(self, neighbours: Neighbours, time: float) -> Floats:
         """Level (dBm) of each neighbour at Unix `time`, before the fading of each packet."""
-        n = len(neighbours.base)
+        physics, bodies = self.physics, 3 * len(neighbours.base)
+        hands = bodies + len(neighbours.base) + 1
         noise = drift(neighbours.keys, time * neighbours.rates + neighbours.phases)
-        facing = math.pi * noise[n:] + 2.0 * math.pi * neighbours.phases[n:]
-        bodies = self.physics.body_loss(facing[-1] - neighbours.bearing) + self.physics.body_loss(
-            facing[:-1] - neighbours.bearing - math.pi
-        )
-        return neighbours.base + self.physics.shadowing_db * noise[:n] - bodies
+        facing = math.pi * (noise[bodies:hands] + 2.0 * neighbours.phases[bodies:hands])
+        carried = physics.carrying_loss(noise[hands:])
+        mine = physics.body_loss(facing[-1] - neighbours.bearing) + carried[-1]
+        theirs = physics.body_loss(facing[:-1] - neighbours.bearing - math.pi) + carried[:-1]
+        levels: Floats = neighbours.base + physics.pair_offset(noise[:bodies]) - mine - theirs
+        return levels
 
     def _space_number(self, space: str) -> int:
         return self._spaces.setdefault(space, len(self._spaces))
@@ -235,7 +247,6 @@ class Air:
         self._received = self.physics.device_db * receiving
         # Metres beyond which nobody hears anybody.
         budget = max(self._sent, default=0.0) + max(self._received, default=0.0)
-        budget += _MARGIN_DB - self.physics.floor_dbm - self.physics.loss_at_1_m
-        self._reach = 10.0 ** (budget / (10.0 * self.physics.exponent))
+        self._reach = self.physics.reach(budget + _MARGIN_DB - self.physics.floor_dbm)
         self._stale = np.ones(len(self.stations), np.bool_)
         self.version += 1

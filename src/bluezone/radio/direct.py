@@ -152,7 +152,7 @@ def hear_window(
         return []
     physics, rng = air.physics, station.rng
     n, most = len(on_air), math.ceil(seconds / ADVERTISING_INTERVAL_SECONDS) + 1
-    level = air.levels(neighbours, start)[rows]
+    level = air.levels(neighbours, start + seconds / 2)[rows]
     survival = physics.survival(level, MEAN_INTERVAL_SECONDS)
 
     # Times in seconds from the window's start. A broadcast that began earlier is met at a

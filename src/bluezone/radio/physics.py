@@ -30,25 +30,38 @@ class AirPhysics:
     Sources and reasons for each value are in docs/air.md.
     """
 
-    # Free space loses 40 dB over the first metre at 2.44 GHz; two phone antennas, off
-    # their best direction and inside a case, some 3.5 dB each.
-    loss_at_1_m: float = 47.0
-    # Rooms: reflections make up for obstacles, so close to free space.
-    exponent: float = 2.0
+    # Phones in hands, their open sides to each other. The one number fitted to a published
+    # table: recordings do not say what their phones radiated.
+    loss_at_1_m: float = 35.0
+    # Rooms with people in them: reflections fill in, so levels say little of distance ...
+    exponent: float = 1.3
+    # ... as far as anybody recorded. Beyond, offices as the ITU has them (P.1238).
+    recorded_m: float = 5.0
+    far_exponent: float = 3.0
     # Closer than this, phones are in each other's near field and the law has no meaning.
     nearest_m: float = 0.2
-    # Furniture, bystanders, the way a phone lies in a bag: differs by pair, lasts minutes.
-    shadowing_db: float = 4.0
+    # Three offsets of a pair, the same in both directions: how this meeting of these two
+    # differs from others (lasts an hour), where exactly they sit and what stands around
+    # (minutes), and how they sway (seconds).
+    meeting_db: float = 3.5
+    meeting_seconds: float = 3600.0
+    shadowing_db: float = 3.0
     shadowing_seconds: float = 180.0
+    sway_db: float = 4.0
+    sway_seconds: float = 5.0
     # A body between its phone and the peer takes this much; people turn, but rarely: the
     # error of a pair is an offset that outlasts the quarter of an hour that counts.
-    body_db: float = 6.0
+    body_db: float = 8.0
     turning_seconds: float = 600.0
-    # What remains of a model's difference after calibration, once sending, once receiving.
-    device_db: float = 2.0
+    # A phone in a pocket or a bag loses this much against one in a hand.
+    carried_db: float = 8.0
+    carrying_seconds: float = 3600.0
+    in_hand: float = 1 / 3  # share of the time
+    # Models differ, sending and receiving, and nobody has calibrated them.
+    device_db: float = 3.0
     # Reflections change with the advertising channel and the last centimetre: each packet
     # fades by itself around one dominant path (Rician, ratio of path to reflections).
-    rician_k: float = 4.0
+    rician_k: float = 3.0
     # One inner brick wall with its door; phones further apart than that are out of range.
     wall_db: float = 12.0
     # Weakest level a phone's receiver still decodes.
@@ -64,9 +77,30 @@ class AirPhysics:
 
     def path_loss(self, distance: Floats) -> Floats:
         """Median loss over `distance` metres, without bodies and walls."""
-        return self.loss_at_1_m + 10.0 * self.exponent * np.log10(
-            np.maximum(distance, self.nearest_m)
-        )
+        near = np.log10(np.maximum(distance, self.nearest_m))
+        beyond = np.log10(np.maximum(distance / self.recorded_m, 1.0))
+        steeper = self.far_exponent - self.exponent
+        loss: Floats = self.loss_at_1_m + 10.0 * (self.exponent * near + steeper * beyond)
+        return loss
+
+    def reach(self, loss: float) -> float:
+        """Metres at which the median loss is `loss` (dB); the inverse of `path_loss`."""
+        over = loss - float(self.path_loss(np.array(self.recorded_m)))
+        exponent = self.far_exponent if over > 0.0 else self.exponent
+        return self.recorded_m * float(10.0 ** (over / (10.0 * exponent)))
+
+    def pair_offset(self, noise: Floats) -> Floats:
+        """Gain in dB of N pairs from standard normal noise: N meetings, N shadows, N sways."""
+        offset: Floats = np.array(
+            (self.meeting_db, self.shadowing_db, self.sway_db)
+        ) @ noise.reshape(3, -1)
+        return offset
+
+    def carrying_loss(self, noise: Floats) -> Floats:
+        """Loss by pocket or bag, from standard normal noise of each carrier."""
+        in_hand = min(int(self.in_hand * _QUANTILES), _QUANTILES - 1)
+        loss: Floats = self.carried_db * (noise > _NORMAL[in_hand])
+        return loss
 
     def body_loss(self, angle: Floats) -> Floats:
         """Loss by one carrier's body; `angle` (radians) from the phone's open side."""
