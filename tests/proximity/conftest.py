@@ -13,7 +13,7 @@ from tests.proximity.simulated import crowd, write_results
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Recording]:
-    """Two scenarios of a dozen people."""
+    """Two scenarios of nine people."""
     folder = tmp_path_factory.mktemp("recorded") / "simulated"
     paths = [
         write_results(folder / f"{name}.sqlite", crowd(seed).results())
@@ -30,7 +30,7 @@ def fitted(recorded: list[Recording]) -> Parameters:
 
 @pytest.fixture(scope="session")
 def unseen(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    """A third scenario, which no fit has seen."""
+    """A dozen people in a third scenario, which no fit has seen."""
     path: Path = tmp_path_factory.mktemp("unseen") / "simulated" / "party.sqlite"
-    (recording,) = read(write_results(path, crowd(3).results()))
+    (recording,) = read(write_results(path, crowd(3, people=12).results()))
     return recording
