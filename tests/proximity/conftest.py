@@ -16,7 +16,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Recording]:
     """Two scenarios of nine people."""
     folder = tmp_path_factory.mktemp("recorded") / "simulated"
     paths = [
-        write_results(folder / f"{name}.sqlite", crowd(seed).results())
+        write_results(folder / f"{name}.sqlite", crowd(seed, minutes=24).results())
         for name, seed in (("canteen", 1), ("train", 2))
     ]
     return [recording for path in paths for recording in read(path)]
