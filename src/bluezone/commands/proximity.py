@@ -3,7 +3,8 @@
 import datetime as dt
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -52,6 +53,9 @@ def fit_command(datasets: tuple[Path, ...], out: Path | None) -> None:
     \b
     Example: bluezone proximity fit recordings/ --out parameters.json
     """
+    if out is not None:
+        with _write_faults(out):
+            out.absolute().parent.stat()  # now, not after the minute that a fit takes
     recordings = _read(datasets)
     today = dt.datetime.fromtimestamp(WallClock().now(), dt.UTC).date()
     try:
@@ -61,7 +65,8 @@ def fit_command(datasets: tuple[Path, ...], out: Path | None) -> None:
     if out is None:
         click.echo(parameters.as_json(), nl=False)
     else:
-        out.write_text(parameters.as_json(), encoding="utf-8")
+        with _write_faults(out):
+            out.write_text(parameters.as_json(), encoding="utf-8")
         _say(f"wrote {out}")
 
 
@@ -134,8 +139,17 @@ def evaluate_command(
     _say("comparing")
     found = report(judged)
     if pictures is not None:
-        _draw(judged, list(found), pictures)
+        with _write_faults(pictures):
+            _draw(judged, list(found), pictures)
     click.echo(json.dumps(_finite(found)) if as_json else text(found))
+
+
+@contextmanager
+def _write_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror or error}") from error
 
 
 def _draw(judged: Sequence[Judged], collections: Sequence[str], folder: Path) -> None:

@@ -51,7 +51,7 @@ class Levels:
         cannot be (NaN, no time) are dropped.
         """
         t, a, s, n = _arrays(time, attenuation, seconds, packets)
-        good = _possible(t, a) & np.isfinite(s)
+        good = _possible(t, a) & np.isfinite(s) & ~np.isnan(n)
         t, a, s, n = t[good], a[good], s[good], n[good]
         t, first = np.unique(t, return_index=True)
         moment = np.arange(len(t), dtype=np.int64)

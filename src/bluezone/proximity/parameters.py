@@ -1,9 +1,11 @@
 """The fitted numbers of the estimator, with where they come from. They ship in parameters.json."""
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,43 @@ class Parameters:
         """ValueError that names what is missing, unknown or not a number."""
         try:
             values = json.loads(text)
-            models = {name: ModelOffsets(**row) for name, row in values.pop("models", {}).items()}
-            fitted_on = tuple(values.pop("fitted_on", ()))
-            made = cls(**values, models=models, fitted_on=fitted_on)
+            rows = _object("models", values.pop("models", {}))
+            models = {
+                name: ModelOffsets(**_object(f"models: {name}", row)) for name, row in rows.items()
+            }
+            carriages = _object("carriage_db", values.pop("carriage_db", {}))
+            fitted_on = values.pop("fitted_on", [])
+            if not isinstance(fitted_on, list):
+                raise TypeError(f"fitted_on must be a list, not {fitted_on!r}")
+            made = cls(
+                **values, models=models, carriage_db=carriages, fitted_on=tuple(map(str, fitted_on))
+            )
         except (json.JSONDecodeError, TypeError, AttributeError) as error:
             raise ValueError(f"these are not parameters of the estimator: {error}") from error
-        for name in _POSITIVE:
-            value = getattr(made, name)
-            if not isinstance(value, int | float) or not value > 0:
+        own = {row.name: getattr(made, row.name) for row in fields(cls) if row.type is float}
+        offsets = {
+            f"models: {name}: {which}": value
+            for name, row in models.items()
+            for which, value in asdict(row).items()
+        } | {f"carriage_db: {name}": value for name, value in carriages.items()}
+        for name, value in (own | offsets).items():
+            if not _is_number(value):
+                raise ValueError(f"{name} must be a number, not {value!r}")
+            if name in _POSITIVE and value <= 0:
                 raise ValueError(f"{name} must be a number above 0, not {value!r}")
+            if name in own and name not in _PLACES and value < 0:
+                raise ValueError(f"{name} must not be below 0, but is {value!r}")
         return made
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be an object, not {value!r}")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 _POSITIVE = (
@@ -80,6 +109,7 @@ _POSITIVE = (
     "shadow_seconds",
     "minute_db",
 )
+_PLACES = ("typical_distance", "attenuation_db", "diary_attenuation_db")
 
 SHIPPED = Parameters.from_json(
     (files("bluezone.proximity") / "parameters.json").read_text(encoding="utf-8")

@@ -48,18 +48,21 @@ class Judged:
 
     @property
     def rule_minutes(self) -> float:
-        """What the published rule counts: the mean of the two directions' weighted minutes."""
-        levels = self.pair.levels
-        weight = np.where(
-            levels.attenuation < _RULE_DB,
-            1.0,
-            np.where(levels.attenuation < _WIDER_RULE_DB, 0.5, 0.0),
-        )
-        minutes = [
-            float(levels.seconds[levels.moment[way]] @ weight[way]) / 60
-            for way in (levels.own, ~levels.own)
-            if np.any(way)
-        ]
+        """What the published rule counts: the mean of the two phones' weighted minutes.
+
+        Each phone counts the time since its own last scan, whenever the other one scans.
+        """
+        minutes = []
+        for own in (True, False):
+            alone = self.pair.one_way(own)
+            if alone is not None:
+                levels = alone.levels
+                weight = np.where(
+                    levels.attenuation < _RULE_DB,
+                    1.0,
+                    np.where(levels.attenuation < _WIDER_RULE_DB, 0.5, 0.0),
+                )
+                minutes.append(float(levels.seconds[levels.moment] @ weight) / 60)
         return sum(minutes) / len(minutes)
 
 

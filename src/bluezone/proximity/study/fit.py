@@ -58,6 +58,8 @@ _PLACES: Final = ("typical_distance", "attenuation_db")
 # Keeps a number that the recordings say little of near its start (of its logarithm).
 _PULL: Final = 0.02
 _ITERATIONS: Final = 12
+# Phones of people who touch; a recorded distance of 0 has no logarithm.
+_LEAST_METRES: Final = 0.1
 # Minutes of readings that a model must have before its offset is half believed.
 _MODEL_MINUTES: Final = 500.0
 
@@ -76,8 +78,9 @@ def fit(
     start = replace(_START, diary_attenuation_db=_typical_diary(free))
     pairs = [pair for recording in free for pair in pairs_of(recording)]
     pairs = [pair for pair in pairs if np.any(np.isfinite(pair.distance))]
-    near = [bool(np.nanmin(pair.distance) <= CLOSE_METRES) for pair in pairs]
-    if len(set(near)) < 2:
+    known = [pair.beacon_distance[np.isfinite(pair.beacon_distance)] for pair in pairs]
+    near = [rows <= CLOSE_METRES for rows in known]
+    if not any(map(np.any, near)) or all(map(np.all, near)):
         raise RecordingError(
             "to fit, recordings of people who move freely (a table `results`) are needed, with"
             " true distances below and above 2 m"
@@ -116,7 +119,8 @@ def _with_models(p: Parameters, pairs: Sequence[Pair]) -> Parameters:
             receiver, sender = (pair.own, pair.peer) if own else (pair.peer, pair.own)
             design = np.zeros((int(np.sum(rows)), width))
             design[:, 0] = 1.0
-            design[:, 1] = np.log10(pair.distance[levels.moment[rows]])
+            metres = np.maximum(pair.distance[levels.moment[rows]], _LEAST_METRES)
+            design[:, 1] = np.log10(metres)
             if receiver.model:
                 design[:, column[receiver.model]] = 1.0
             if sender.model:

@@ -32,6 +32,8 @@ class Ranking:
     def precision(self, weight: Floats, recall: float) -> float:
         """Share of near ones among the highest scores that find `recall` of the near ones."""
         near, far = (np.cumsum(side) for side in self._sums(weight))
+        if not near[-1]:
+            return float("nan")
         wanted = recall * near[-1]
         at = min(int(np.searchsorted(near, wanted - 1e-12)), len(near) - 1)
         # Part of the last group of equal scores: a tie is broken at random.

@@ -5,8 +5,10 @@ import gzip
 import math
 import re
 import sqlite3
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +32,7 @@ _RESULTS: Final = (
 _SQLITE: Final = b"SQLite format 3\0"
 
 
-def read_all(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> list[Recording]:
+def read_all(paths: Sequence[Path], skipped: Callable[[Path, str], None]) -> list[Recording]:
     """Every recording in the given files, and in the given folders and what lies below them.
 
     A file in a folder that is no recording is told to `skipped`; one that was named, or that
@@ -40,31 +42,47 @@ def read_all(paths: Iterable[Path], skipped: Callable[[Path, str], None]) -> lis
     for path in paths:
         if path.is_dir():
             for file in sorted(file for file in path.rglob("*") if file.is_file()):
-                if _kind(file) is None:
+                if _form(file) is None:
                     skipped(file, "not a recording")
                 else:
                     found += read(file)
         else:
             found += read(path)
     if not found:
-        raise RecordingError("there is no recording in what was named")
+        raise RecordingError(f"there is no recording in {', '.join(map(str, paths))}")
     return found
 
 
 def read(path: Path) -> list[Recording]:
     """The recordings in one file. RecordingError names the file and the fault."""
+    form = _form(path)
+    if form is None:
+        raise RecordingError(
+            f"{path}: not a recording; known are SQLite files with a table `results` and CSV"
+            " files with the columns of one of the published sets (docs/proximity.md)"
+        )
+    with _faults_named(path):
+        return list(form(path))
+
+
+@contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
     try:
-        kind = _kind(path)
-        if kind is None:
-            raise RecordingError(
-                f"{path}: not a recording; known are SQLite files with a table `results` and CSV"
-                " files with the columns of one of the published sets (docs/proximity.md)"
-            )
-        return list(kind(path))
+        yield
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, EOFError, csv.Error) as error:
+    except (UnicodeDecodeError, EOFError, csv.Error, zlib.error) as error:
         raise RecordingError(f"{path}: damaged: {error}") from error
+
+
+def _form(path: Path) -> "Callable[[Path], Iterator[Recording]] | None":
+    """What reads this file; None: it is no recording."""
+    with _faults_named(path):
+        return _kind(path)
+
+
+def _collection(path: Path) -> str:
+    return path.absolute().parent.name
 
 
 def _kind(path: Path) -> "Callable[[Path], Iterator[Recording]] | None":
@@ -97,12 +115,14 @@ class _Table:
             reader = csv.reader(lines)
             names = next(reader)
             rows = [row for row in reader if row]
+        if not rows:
+            raise RecordingError(f"{path}: there is nothing below its header")
         for line, row in enumerate(rows, 2):
             if len(row) != len(names):
                 raise RecordingError(
                     f"{path}: line {line}: {len(row)} fields where the header has {len(names)}"
                 )
-        self._columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+        self._columns = dict(zip(names, zip(*rows, strict=True), strict=True))
         self.length = len(rows)
 
     def words(self, name: str) -> "NDArray[np.str_]":
@@ -129,13 +149,18 @@ class _Table:
 def _read_results(path: Path) -> Iterator[Recording]:
     """A table `results`: one session of people whom cameras followed, times in ms."""
     try:
-        with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as database:
+        source = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(source, uri=True)) as database:
             have = {row[1] for row in database.execute("PRAGMA table_info(results)")}
+            if not have:
+                raise RecordingError(f"{path}: it has no table `results`")
             if missing := [name for name in _RESULTS if name not in have]:
                 raise RecordingError(f"{path}: its table `results` lacks {', '.join(missing)}")
             rows = database.execute(f"SELECT {', '.join(_RESULTS)} FROM results").fetchall()  # noqa: S608
     except sqlite3.DatabaseError as error:
         raise RecordingError(f"{path}: {error}") from error
+    if not rows:
+        raise RecordingError(f"{path}: its table `results` is empty")
     phones: dict[Any, int] = {}
     models: list[str | None] = []
 
@@ -162,7 +187,7 @@ def _read_results(path: Path) -> Iterator[Recording]:
             columns[name].append(math.nan if value is None else value)
     columns["time"] = [ms / 1000 for ms in columns["time"]]
     yield recording(
-        collection=path.parent.name,
+        collection=_collection(path),
         scenario=path.name.removesuffix(".sqlite"),
         session=path.name.removesuffix(".sqlite"),
         columns=columns,
@@ -185,7 +210,7 @@ def _read_human(path: Path) -> Iterator[Recording]:
     time, rssi, metres = (table.numbers(n) for n in ("elapsed", "rss", "dist"))
     for device, rows in table.groups("device"):
         yield recording(
-            collection=path.parent.name,
+            collection=_collection(path),
             scenario=scenario,
             session=f"{scenario} {device}",
             columns=_one_way(time[rows], rssi[rows], metres[rows] / 100),
@@ -197,12 +222,13 @@ def _read_cable_car(path: Path) -> Iterator[Recording]:
     """Herald: two phones on a motor, no bodies; times are whole seconds of a wall clock."""
     table = _Table(path)
     try:
-        time = table.words("time").astype("datetime64[s]").astype(np.float64)
+        moments = table.words("time").astype("datetime64[s]")
     except ValueError as error:
         raise RecordingError(f"{path}: time is not yyyy-mm-dd hh:mm:ss: {error}") from None
+    time = np.where(np.isnat(moments), np.nan, moments.astype(np.float64))
     session = path.name.split(".")[0]
     yield recording(
-        collection=path.parent.name,
+        collection=_collection(path),
         scenario=session.rsplit("-", 1)[0],
         session=session,
         columns=_one_way(time, table.numbers("rssi"), table.numbers("distance") / 100),
@@ -218,7 +244,7 @@ def _read_static(path: Path) -> Iterator[Recording]:
     for session, rows in table.groups("environment", "receiver", "angle_deg"):
         places, sender = np.unique(position[rows], return_inverse=True)
         yield recording(
-            collection=path.parent.name,
+            collection=_collection(path),
             scenario=str(environment[rows[0]]),
             session=session,
             columns=_one_way(time[rows], rssi[rows], metres[rows]) | {"sender": sender + 1},
@@ -234,10 +260,11 @@ def _read_range_angle(path: Path) -> Iterator[Recording]:
     for _, rows in table.groups("session", "recording"):
         # Each log counts from zero, in no known order: they follow each other, hours apart.
         time[rows] += begin
-        begin = 3600.0 * math.ceil(float(np.max(time[rows])) / 3600.0 + 1)
+        last = float(np.max(time[rows], initial=begin, where=np.isfinite(time[rows])))
+        begin = 3600.0 * math.ceil(last / 3600.0 + 1)
     for session, rows in table.groups("session"):
         yield recording(
-            collection=path.parent.name,
+            collection=_collection(path),
             scenario=session,
             session=session,
             columns=_one_way(time[rows], rssi[rows], metres[rows]),
