@@ -1,5 +1,6 @@
 """`./bluezone test`: formatter, linter, types, import contracts, then pytest with any arguments."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ _CHECKS = {
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0 when all is well. With arguments only pytest runs, on what they name."""
+    # A script's background job ignores Ctrl-C and so do its children: tests that press it would
+    # wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not arguments:
         for name, command in _CHECKS.items():
             print(f"== {name}", flush=True)

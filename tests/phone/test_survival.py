@@ -56,9 +56,9 @@ def test_a_phone_killed_at_any_moment_keeps_every_scan_it_finished(tmp_path: Pat
             env=environment,
         )
         assert child.stdout is not None
-        first = child.stdout.readline()
+        first = b"".join(child.stdout.readline() for _ in range(rng.randint(20, 40)))
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(rng.uniform(0.0, 0.25))
+            child.wait(rng.uniform(0.0, 0.05))
         child.send_signal(signal.SIGKILL)
         lines = (first + child.stdout.read()).split(b"\n")[:-1]
         child.stdout.close()
@@ -79,7 +79,7 @@ def test_a_phone_killed_at_any_moment_keeps_every_scan_it_finished(tmp_path: Pat
         unsaid = len({int(time) // 100 for time in times}) - len({int(t) // 100 for t in said})
         assert unsaid <= round_number + 1, "at most the scan in the making is unannounced"
     assert not list(home.glob("*.damaged-*"))
-    assert len(said) > 10  # more than the first scan of each life
+    assert len(said) >= 100
 
 
 @pytest.fixture

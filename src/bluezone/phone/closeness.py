@@ -30,10 +30,16 @@ class Closeness:
         self._own_during = own_during
 
     def judge(self, windows: Sequence[ExposureWindow]) -> list[list[float]]:
-        """For each window, the probability of being within 2 m at each of its scans."""
+        """For each window, what part of each scan counts as within 2 m.
+
+        The probability of it, scaled so that a key's minutes are those it exceeds as likely as
+        not: summed as they are, small chances of a long night next door would warn.
+        """
         weights: list[list[float]] = [[] for _ in windows]
         for numbers, times, found in self._estimates(windows):
-            close = dict(zip(found.time.tolist(), found.close.tolist(), strict=True))
+            scale = found.median_minutes / found.close_minutes if found.close_minutes else 0.0
+            counted = np.minimum(found.close * scale, 1.0)
+            close = dict(zip(found.time.tolist(), counted.tolist(), strict=True))
             for number, of_window in zip(numbers, times, strict=True):
                 weights[number] = [close.get(time, 0.0) for time in of_window]
         return weights
