@@ -62,7 +62,7 @@ def test_the_maps_point_at_things_that_exist(name: str) -> None:
 
 def test_every_verb_of_the_command_explains_itself() -> None:
     script = Path(__import__("sys").executable).parent / "bluezone"
-    verbs = ["demo", "phone", "radio", "server", "export", "match", "risk"]
+    verbs = ["demo", "phone", "radio", "server", "export", "match", "proximity", "risk"]
     for verb in verbs:
         done = subprocess.run([script, verb, "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{verb}: {done.stderr}"

@@ -120,3 +120,11 @@ def test_two_others_are_no_crowd_to_learn_from(diary: Diary) -> None:
 def test_only_what_was_heard_in_that_time_counts(diary: Diary) -> None:
     hear(diary, 8, -90)
     assert learned_from(diary, lambda: -20)(START + 90_000, START + 92_400) == UNKNOWN
+
+
+def test_a_night_next_door_does_not_add_up_to_close_contact() -> None:
+    """Small chances of many hours are no quarter of an hour that is likelier than not."""
+    night = [window([66] * 7, START + 1680 * part) for part in range(17)]  # eight hours
+    counted = sum(sum(weights) for weights in Closeness().judge(night)) * 240 / 60
+    assert counted < 15
+    assert Closeness().exposure_class(night) is ExposureClass.NOT_CLOSE

@@ -50,8 +50,8 @@ class Estimate:
     `close` is the probability of being within the asked distance, `seconds` what each moment
     stands for. `close_minutes` is the mean of what the minutes may be, `median_minutes` what
     they exceed as likely as not: for eight hours through a wall the mean of a small chance is
-    half an hour, the median nothing. `interval` holds the minutes with 80 % probability. `exposure_probability` is
-    that of at least 15 minutes.
+    half an hour, the median nothing. `interval` holds the minutes with 80 % probability.
+    `exposure_probability` is that of at least 15 minutes.
     """
 
     time: Floats
