@@ -124,7 +124,7 @@ def test_only_what_was_heard_in_that_time_counts(diary: Diary) -> None:
 
 def test_a_night_next_door_does_not_add_up_to_close_contact() -> None:
     """Small chances of many hours are no quarter of an hour that is likelier than not."""
-    night = [window([66] * 7, START + 1680 * part) for part in range(17)]  # eight hours
+    night = [window([70] * 7, START + 1680 * part) for part in range(17)]  # eight hours
     counted = sum(sum(weights) for weights in Closeness().judge(night)) * 240 / 60
     assert counted < 15
     assert Closeness().exposure_class(night) is ExposureClass.NOT_CLOSE

@@ -23,7 +23,8 @@ CLOSE_METRES: Final = 2.0
 EXPOSURE_MINUTES: Final = 15.0
 # Two that part for half an hour and meet again may have the phone elsewhere on them.
 _PARTED_SECONDS: Final = 1800.0
-_LONGEST_MEETING_SECONDS: Final = 3 * 3600.0
+# A day of scans every four minutes, or six hours of minutes: more costs more than it tells.
+_MOST_MOMENTS: Final = 360
 _DRAWS: Final = 200
 _JITTER: Final = 1e-9
 _CDF: Final = NormalDist().cdf
@@ -79,7 +80,7 @@ def estimate(
     """How probably, and for how long, a pair was within `metres` (above 0).
 
     No reading at all gives an estimate of zero minutes. Cost grows with the cube of the
-    readings of one meeting, which is cut after three hours.
+    readings of one meeting, which is cut after 360 moments.
     """
     heard, spoken = expected_offset(own, peer, parameters), expected_offset(peer, own, parameters)
     offset = np.where(levels.own, heard[0], spoken[0])
@@ -117,7 +118,7 @@ def _meetings(times: Floats) -> list[tuple[int, int]]:
         if (
             index == len(times)
             or times[index] - times[index - 1] > _PARTED_SECONDS
-            or times[index] - times[first] >= _LONGEST_MEETING_SECONDS
+            or index - first == _MOST_MOMENTS
         ):
             bounds.append((first, index))
             first = index
