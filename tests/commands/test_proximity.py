@@ -185,7 +185,7 @@ def test_what_is_left_out_and_skipped_is_said(tmp_path: Path) -> None:
 
 # --- refusals ------------------------------------------------------------------------------
 def test_a_random_split_is_refused_with_the_reason(recordings: Path) -> None:
-    message = refused("evaluate", "--split", "random", recordings)
+    message = refused("evaluate", "--split", "random", recordings, status=2)
     assert "Error: a random split of packets or minutes is refused" in message
     assert "Split by scenario, session, pair." in message
 

@@ -63,8 +63,8 @@ def test_parts_of_the_day_follow_the_vietnamese_clock(hour: int, part: str) -> N
 @pytest.mark.parametrize(
     ("certainty", "words"),
     [
-        (ExposureClass.NOT_CLOSE, "có lẽ trong vòng 2 mét trong một phần"),
-        (ExposureClass.PROBABLE, "có lẽ trong vòng 2 mét từ 15 phút"),
+        (ExposureClass.NOT_CLOSE, "tín hiệu không cho biết chắc"),
+        (ExposureClass.PROBABLE, "có lẽ đã ở cách không quá 2 mét, từ 15 phút"),
         (ExposureClass.LIKELY, "rất có khả năng"),
         (ExposureClass.CERTAIN, "gần như chắc chắn"),
     ],

@@ -25,6 +25,7 @@ from bluezone.phone.store import StoreError
 from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_KEY_SLOTS
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.protocol.trust import Pins, TrustError
+from bluezone.proximity import SHIPPED
 from bluezone.radio.hci import HciRadio
 from bluezone.radio.interface import Radio, RadioError, RadioState, Sighting
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, _, translate
@@ -130,6 +131,9 @@ def run(
     model: str | None,
 ) -> None:
     """Notice others, check for exposures and warn, until Ctrl-C."""
+    if model is not None and model not in SHIPPED.models:
+        known = ", ".join(sorted(SHIPPED.models))
+        click.echo(f"{model}: no calibrated model, counts as average; known: {known}", err=True)
     settings, clock = _settings(home, address, pins, clock_file)
     screen = _Screen(language, clock)
 

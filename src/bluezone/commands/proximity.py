@@ -20,7 +20,7 @@ from bluezone.proximity.study.pairs import pairs_of, scale_shift
 from bluezone.proximity.study.pictures import draw
 from bluezone.proximity.study.readers import read_all
 from bluezone.proximity.study.recordings import Recording, RecordingError
-from bluezone.proximity.study.splits import SPLITS, folds
+from bluezone.proximity.study.splits import SPLITS, check, folds
 from bluezone.proximity.study.tables import text
 
 _DATASETS = click.argument(
@@ -124,6 +124,10 @@ def evaluate_command(
     """
     if parameters is not None and not frozen:
         raise click.UsageError("--parameters goes with --frozen")
+    try:
+        check(split)
+    except RecordingError as error:
+        raise click.UsageError(str(error)) from error
     recordings = _read(datasets)
     if ignore_models:
         recordings = [_nameless(recording) for recording in recordings]

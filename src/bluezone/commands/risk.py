@@ -39,7 +39,7 @@ def _print_default(context: click.Context, _parameter: click.Parameter, wanted: 
     "--attenuation",
     type=click.Choice([choice.name.lower() for choice in Attenuation]),
     help="Judge scans by their strongest packet (minimum) or the mean (typical), whatever"
-    " CONFIG says.",
+    " CONFIG says. The estimator always takes the mean.",
 )
 @click.option(
     "--closeness",

@@ -4,30 +4,25 @@ A key's windows of one day are judged together: what the signal was before and a
 of a scan than the scan itself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
-from bluezone.phone.diary import Diary
-from bluezone.protocol.deployment import INTERVAL_SECONDS
 from bluezone.protocol.exposure import ExposureWindow
-from bluezone.protocol.intervals import utc_day_number
 from bluezone.proximity import UNKNOWN, Estimate, ExposureClass, Handset, Levels, estimate
 
 # A scan of four seconds hears a beacon every 250 ms, and loses some of them.
 _PACKETS_PER_SCAN: Final = 10
-# Windows of other systems say no time: each is judged for itself, as if days apart.
+# Windows of one encounter in other systems' files say no time: as if days apart.
 _APART_SECONDS: Final = 86400.0
-# So many identifiers heard beside the peer's make a crowd like those of the recordings.
-_CROWD: Final = 4
 
 
 class Closeness:
-    """Judges windows; `own_during(first, last)` tells what is known of this phone (Unix times)."""
+    """Judges windows; `own` tells what is known of this phone."""
 
-    def __init__(self, own_during: Callable[[float, float], Handset] = lambda *_: UNKNOWN) -> None:
-        self._own_during = own_during
+    def __init__(self, own: Handset = UNKNOWN) -> None:
+        self._own = own
 
     def judge(self, windows: Sequence[ExposureWindow]) -> list[list[float]]:
         """For each window, what part of each scan counts as within 2 m.
@@ -38,8 +33,7 @@ class Closeness:
         weights: list[list[float]] = [[] for _ in windows]
         for numbers, times, found in self._estimates(windows):
             scale = found.median_minutes / found.close_minutes if found.close_minutes else 0.0
-            counted = np.minimum(found.close * scale, 1.0)
-            close = dict(zip(found.time.tolist(), counted.tolist(), strict=True))
+            close = dict(zip(found.time.tolist(), (found.close * scale).tolist(), strict=True))
             for number, of_window in zip(numbers, times, strict=True):
                 weights[number] = [close.get(time, 0.0) for time in of_window]
         return weights
@@ -68,31 +62,7 @@ class Closeness:
                 [scan.seconds_since_last_scan for scan in scans],
                 np.full(len(scans), _PACKETS_PER_SCAN),
             )
-            own = UNKNOWN
-            if len(levels) and all(scan.time is not None for scan in scans):
-                own = self._own_during(float(levels.time[0]), float(levels.time[-1]))
-            yield numbers, times, estimate(levels, own)
-
-
-def learned_from(
-    diary: Diary, tx_power: Callable[[], int], model: str | None = None
-) -> Callable[[float, float], Handset]:
-    """What is known of this phone: its model, and by its own diary, does it hear a crowd weakly?
-
-    The senders' power is sealed until their keys are published, so all are taken to send as
-    this phone does (`tx_power`, dBm). With fewer than four others about the diary tells nothing.
-    """
-
-    def own_during(first: float, last: float) -> Handset:
-        records = diary.records(utc_day_number(first), utc_day_number(last))
-        heard = records[(records["time"] >= first) & (records["time"] <= last)]
-        intervals = max(1.0, (last - first) / INTERVAL_SECONDS)
-        if len(np.unique(heard["rpi"])) < _CROWD * intervals:
-            return Handset(model)
-        level = float(np.median(heard["rssi_mean"].astype(np.float64))) / 100
-        return Handset(model, diary_attenuation=tx_power() - level)
-
-    return own_during
+            yield numbers, times, estimate(levels, self._own)
 
 
 def _times(window: ExposureWindow, place: int) -> list[float]:

@@ -48,9 +48,10 @@ _PART_WORDS: Final = {
 }
 
 
-# A warning is given when close contact is the best guess: it is never less than probable.
+# Not close, and warned all the same: several phones together made the minutes, or the
+# configuration counts by fixed thresholds.
 _CERTAINTY_WORDS: Final = {
-    ExposureClass.NOT_CLOSE: _("probably within 2 metres for some of that time"),
+    ExposureClass.NOT_CLOSE: _("how near, the signal does not tell surely"),
     ExposureClass.PROBABLE: _("probably within 2 metres for 15 minutes or more"),
     ExposureClass.LIKELY: _("very likely within 2 metres for 15 minutes or more"),
     ExposureClass.CERTAIN: _("almost certainly within 2 metres for 15 minutes or more"),

@@ -11,7 +11,7 @@ from typing import Final
 
 from bluezone.clock import Clock
 from bluezone.phone.chaff import Chaff
-from bluezone.phone.closeness import Closeness, learned_from
+from bluezone.phone.closeness import Closeness
 from bluezone.phone.diary import Diary
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check, ExposureCheck
@@ -26,6 +26,7 @@ from bluezone.phone.tracer import Scan, Tracer
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.intervals import utc_day_number
 from bluezone.protocol.trust import Pins, Trust
+from bluezone.proximity import Handset
 from bluezone.radio.interface import Radio, RadioError
 
 # A first check within half a minute; phones that start together do not ask together.
@@ -111,7 +112,7 @@ class Phone:
             self._pins,
             self._clock,
             self._rng,
-            Closeness(learned_from(self._diary, lambda: self._radio.tx_power, self._model)),
+            Closeness(Handset(model=self._model)),
             on_warning=self._on_warning,
         )
         self._tracer = Tracer(

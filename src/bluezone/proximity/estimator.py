@@ -9,7 +9,7 @@ what a minute tells about another one is a covariance, and the answer is exact.
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
@@ -87,7 +87,7 @@ def estimate(
     unsure = np.where(levels.own, heard[1], spoken[1])
     close = np.zeros(len(levels.moment_time))
     minutes = np.zeros(_DRAWS)
-    for first, last in _meetings(levels.moment_time):
+    for number, (first, last) in enumerate(_meetings(levels.moment_time)):
         rows = (levels.moment >= first) & (levels.moment < last)
         mean, covariance = _posterior(
             levels.between(first, last), offset[rows], unsure[rows], parameters
@@ -96,7 +96,7 @@ def estimate(
         spread = np.sqrt(np.diag(covariance))
         close[first:last] = [_CDF(z) for z in ((border - mean) / spread).tolist()]
         factor = np.linalg.cholesky(covariance + _JITTER * np.eye(len(mean)))
-        drawn = mean[:, None] + factor @ _normals(len(mean))
+        drawn = mean[:, None] + factor @ _normals(len(mean), number)
         minutes += levels.seconds[first:last] @ (drawn <= border) / 60
     low, median, high = np.quantile(minutes, (0.1, 0.5, 0.9)).tolist()
     return Estimate(
@@ -164,8 +164,9 @@ def reading_covariance(
     return covariance
 
 
-@cache
-def _normals(count: int) -> Floats:
-    """Standard normal numbers, the same ones always: an estimate must repeat exactly."""
-    half = np.random.default_rng(count).standard_normal((count, _DRAWS // 2))
+@lru_cache(maxsize=256)
+def _normals(count: int, meeting: int) -> Floats:
+    """Standard normal numbers, the same ones always (an estimate must repeat exactly), and
+    others for each meeting of a pair: what went wrong in one says nothing of the next."""
+    half = np.random.default_rng((count, meeting)).standard_normal((count, _DRAWS // 2))
     return np.concatenate((half, -half), axis=1)

@@ -51,7 +51,7 @@ class Levels:
         cannot be (NaN, no time) are dropped.
         """
         t, a, s, n = _arrays(time, attenuation, seconds, packets)
-        good = _possible(t, a) & np.isfinite(s) & ~np.isnan(n)
+        good = possible(t, a) & np.isfinite(s) & ~np.isnan(n)
         t, a, s, n = t[good], a[good], s[good], n[good]
         t, first = np.unique(t, return_index=True)
         moment = np.arange(len(t), dtype=np.int64)
@@ -65,7 +65,7 @@ class Levels:
         The order is free; packets that cannot be (NaN, no time) are dropped.
         """
         t, a, mine = _arrays(time, attenuation, own)
-        good = _possible(t, a)
+        good = possible(t, a)
         packets = np.stack((t[good], mine[good], a[good]), axis=1)
         if not len(packets):
             return cls.of_scans([], [], [])
@@ -105,7 +105,8 @@ def _arrays(*columns: Any) -> list[Floats]:
     return [np.broadcast_to(column, made[0].shape) for column in made]
 
 
-def _possible(time: Floats, attenuation: Floats) -> Bools:
+def possible(time: Floats, attenuation: Floats) -> Bools:
+    """Which readings can be: a time, and an attenuation within what phones send and hear."""
     least, most = _POSSIBLE_DB
     with np.errstate(invalid="ignore"):
         return np.isfinite(time) & (attenuation >= least) & (attenuation <= most)

@@ -122,3 +122,17 @@ def test_crowds_differ_by_some_decibels_without_another_scale(shift: float) -> N
     assert scale_shift([crowded(shift)], SHIPPED) == 0
     assert scale_shift([replace(crowded(shift), phones=(UNKNOWN,) * 6)], SHIPPED) == 0
     assert scale_shift([made(time=[1.5])], SHIPPED) == 0
+
+
+@pytest.mark.parametrize("loud", [0, 1, 2])
+def test_a_level_that_no_phone_hears_is_passed_over(loud: int) -> None:
+    rssi = [-60.0] * 3
+    rssi[loud] = -5.0
+    pair = only(
+        made(time=[0.0, 60.0, 120.0], rssi=rssi, receiver=[0] * 3, sender=[1] * 3,
+             distance=[1.0, 2.0, 3.0])
+    )  # fmt: skip
+    assert len(pair.levels.moment_time) == 2
+    kept = [metres for number, metres in enumerate((1.0, 2.0, 3.0)) if number != loud]
+    assert pair.distance.tolist() == kept
+    assert pair.beacon_moment.tolist() == [0, 1]

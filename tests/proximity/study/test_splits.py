@@ -36,11 +36,17 @@ def packets(recordings: list[Recording]) -> int:
     return sum(len(one.time) for one in recordings)
 
 
-@pytest.mark.parametrize("split", ["random", "packet", "minute", ""])
+@pytest.mark.parametrize("split", ["random", "packet", "minute"])
 def test_a_random_split_is_refused_with_the_reason(recordings: list[Recording], split: str) -> None:
     with pytest.raises(RecordingError, match="offset of the pair that lasts a whole session") as e:
         list(folds(recordings, split))
     assert "scenario, session, pair" in str(e.value)
+
+
+@pytest.mark.parametrize("split", ["", "scenarios"])
+def test_a_split_that_is_not_known_is_named(recordings: list[Recording], split: str) -> None:
+    with pytest.raises(RecordingError, match=f"unknown split '{split}'; known are scenario"):
+        list(folds(recordings, split))
 
 
 @pytest.mark.parametrize("split", ["scenario", "session"])

@@ -3,7 +3,7 @@
 In three steps: what models add (ridge regression), what carriage adds (paired means), then the
 dozen spreads and times, so that what the estimator says of being within 2 m is as likely as
 can be (each scenario counts alike). The last step is gradient descent from where a reader of
-the literature would start; it takes seconds.
+the literature would start.
 """
 
 import math

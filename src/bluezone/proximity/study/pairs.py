@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from bluezone.proximity.handset import Handset
-from bluezone.proximity.levels import Bools, Floats, Ints, Levels
+from bluezone.proximity.levels import Bools, Floats, Ints, Levels, possible
 from bluezone.proximity.parameters import Parameters
 from bluezone.proximity.study.recordings import Recording
 
@@ -119,7 +119,11 @@ def scale_shift(recordings: Sequence[Recording], parameters: Parameters) -> floa
 
 
 def pairs_of(recording: Recording, shift: float = 0.0) -> list[Pair]:
-    """All pairs of one session, `shift` dB taken off what the estimator is given."""
+    """All pairs of one session, `shift` dB taken off what the estimator is given.
+
+    Packets whose attenuation cannot be are passed over, as the estimator does.
+    """
+    recording = recording.rows(possible(recording.time, attenuations(recording) - shift))
     published = attenuations(recording)
     diaries = diary_medians(recording, published - shift)
     phones = [

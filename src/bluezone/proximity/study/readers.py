@@ -285,7 +285,7 @@ def _one_way(time: Floats, rssi: Floats, metres: Floats) -> dict[str, Any]:
 
 def _carriage(position: str) -> Carriage | None:
     words = {"ear": Carriage.HAND, "pocket": Carriage.POCKET, "purse": Carriage.BAG}
-    return next((carriage for word, carriage in words.items() if word in position), None)
+    return next((carriage for word, carriage in words.items() if word in position.split()), None)
 
 
 _CSV_FORMS: Final = (

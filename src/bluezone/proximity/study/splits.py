@@ -18,13 +18,20 @@ _REFUSED: Final = (
 Fold = tuple[list[Recording], list[Recording]]
 
 
+def check(split: str) -> None:
+    """RecordingError for another split than those of SPLITS; for a random one, with the reason."""
+    if split in ("random", "packet", "beacon", "minute", "window", "row"):
+        raise RecordingError(_REFUSED)
+    if split not in SPLITS:
+        raise RecordingError(f"unknown split {split!r}; known are {', '.join(SPLITS)}")
+
+
 def folds(recordings: Sequence[Recording], split: str) -> Iterator[tuple[str, Fold]]:
     """(name, (to fit on, to judge)) for each part of the recordings that is held out.
 
     RecordingError for another split than those of SPLITS, and when only one part is there.
     """
-    if split not in SPLITS:
-        raise RecordingError(_REFUSED)
+    check(split)
     cut: Callable[[Sequence[Recording]], list[tuple[str, Fold]]]
     cut = _by_pair if split == "pair" else lambda rows: _by_label(rows, split)
     parts = cut([recording for recording in recordings if recording.free])
