@@ -167,7 +167,7 @@ def _read_results(path: Path) -> Iterator[Recording]:
     def number(name: Any, model: Any) -> int:
         if name not in phones:
             phones[name] = len(models)
-            models.append(str(model) if model else None)
+            models.append(_model(model))
         return phones[name]
 
     columns: dict[str, list[float]] = defaultdict(list)
@@ -195,6 +195,11 @@ def _read_results(path: Path) -> Iterator[Recording]:
         names=[str(name) for name in phones],
         free=True,
     )
+
+
+def _model(text: Any) -> str | None:
+    """As the phone calls itself (Build.MODEL): SM-G981B, not the label's SM-G981B/DS."""
+    return str(text).split("/")[0] if text else None
 
 
 # --- phones on marks -----------------------------------------------------------------------
