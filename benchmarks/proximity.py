@@ -14,7 +14,7 @@ from bluezone.phone.closeness import Closeness
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.protocol.exposure import ExposureWindow, Infectiousness, ScanInstance
 from bluezone.protocol.keys import ReportType
-from bluezone.protocol.risk import Judge, score
+from bluezone.protocol.risk import score
 from bluezone.protocol.risk_model import ClosenessBy
 
 _DAYS = 14
@@ -29,8 +29,7 @@ def measure() -> list[dict[str, object]]:
     windows = _windows()
     by_weights = replace(DEFAULT_CONFIGURATION, closeness=ClosenessBy.WEIGHTS)
     rules = _seconds(lambda: score(windows, by_weights))
-    estimator: Judge = Closeness().judge
-    ours = _seconds(lambda: score(windows, DEFAULT_CONFIGURATION, estimator))
+    ours = _seconds(lambda: score(windows, DEFAULT_CONFIGURATION, Closeness().judge))
     scans = _KEYS * _SCANS
     return [
         {"judge": name, "keys": _KEYS, "scans": scans, "seconds": taken, "limit": 1.0,

@@ -14,6 +14,7 @@ from bluezone.proximity import UNKNOWN, Estimate, ExposureClass, Handset, Levels
 
 # A scan of four seconds hears a beacon every 250 ms, and loses some of them.
 _PACKETS_PER_SCAN: Final = 10
+_MOST_KNOWN: Final = 1000
 # Windows of one encounter in other systems' files say no time: as if days apart.
 _APART_SECONDS: Final = 86400.0
 
@@ -23,6 +24,8 @@ class Closeness:
 
     def __init__(self, own: Handset = UNKNOWN) -> None:
         self._own = own
+        # Every check asks again about the same windows.
+        self._known: dict[tuple[ExposureWindow, ...], Estimate] = {}
 
     def judge(self, windows: Sequence[ExposureWindow]) -> list[list[float]]:
         """For each window, what part of each scan counts as within 2 m.
@@ -54,15 +57,21 @@ class Closeness:
             key = (0, number) if window.encounter is None else (1, window.encounter)
             of_key.setdefault(key, []).append(number)
         for numbers in of_key.values():
-            times = [_times(windows[number], place) for place, number in enumerate(numbers)]
-            scans = [scan for number in numbers for scan in windows[number].scan_instances]
-            levels = Levels.of_scans(
-                np.concatenate([np.array(of_window, np.float64) for of_window in times]),
-                [scan.typical_attenuation for scan in scans],
-                [scan.seconds_since_last_scan for scan in scans],
-                np.full(len(scans), _PACKETS_PER_SCAN),
-            )
-            yield numbers, times, estimate(levels, self._own)
+            of_one = tuple(windows[number] for number in numbers)
+            times = [_times(window, place) for place, window in enumerate(of_one)]
+            found = self._known.get(of_one)
+            if found is None:
+                scans = [scan for window in of_one for scan in window.scan_instances]
+                levels = Levels.of_scans(
+                    np.concatenate([np.array(of_window, np.float64) for of_window in times]),
+                    [scan.typical_attenuation for scan in scans],
+                    [scan.seconds_since_last_scan for scan in scans],
+                    np.full(len(scans), _PACKETS_PER_SCAN),
+                )
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                found = self._known[of_one] = estimate(levels, self._own)
+            yield numbers, times, found
 
 
 def _times(window: ExposureWindow, place: int) -> list[float]:
