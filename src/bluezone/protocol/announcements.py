@@ -18,7 +18,7 @@ from bluezone.protocol.trust import Role, Trust
 VERSION: Final = 1
 _Time = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-_Form = TypeVar("_Form", bound="News | Stations")
+_Form = TypeVar("_Form", "News", "Stations")
 
 
 class Announcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,7 +59,7 @@ class Stations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     version: int = VERSION
 
 
-_TAGS: Final[dict[type[News] | type[Stations], bytes]] = {News: TAG_NEWS, Stations: TAG_STATIONS}
+_TAGS: Final[dict[type[msgspec.Struct], bytes]] = {News: TAG_NEWS, Stations: TAG_STATIONS}
 
 
 def seal_announcement(

@@ -49,7 +49,7 @@ class ExposureDay(Unprintable, frozen=True, forbid_unknown_fields=True):
     """One Vietnamese day of a warning, in the words that its owner has read."""
 
     day: _Iso
-    parts: Annotated[list[_Short], msgspec.Meta(max_length=5)]  # phone's PartOfDay values
+    parts: Annotated[tuple[_Short, ...], msgspec.Meta(max_length=5)]  # phone's PartOfDay values
     minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)]
     certainty: _Short  # proximity's ExposureClass value
 
@@ -64,7 +64,7 @@ class ContactDetails(Unprintable, frozen=True, forbid_unknown_fields=True, kw_on
     number_verified_at: Annotated[int, msgspec.Meta(ge=0, le=2**40)] = 0
     commune: Annotated[str, msgspec.Meta(pattern=r"^(\d{5})?\Z")] = ""
     about: About = About.SELF
-    days: Annotated[list[ExposureDay], msgspec.Meta(max_length=15)] = []
+    days: Annotated[tuple[ExposureDay, ...], msgspec.Meta(max_length=15)] = ()
     note: Annotated[str, msgspec.Meta(max_length=500)] = ""
     language: Annotated[str, msgspec.Meta(max_length=5)] = "vi"
 
@@ -95,7 +95,7 @@ class HandoverAnswer(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     state: HandoverState
     updated_at: int
-    message: dict[str, str] = {}
+    message: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def handover_id(secret: bytes) -> bytes:
