@@ -1,0 +1,1 @@
+"""The app: a JSON interface over the phone, and the pages that a person sees."""
