@@ -75,6 +75,11 @@ class Home:
         key = diary_key(self.path, self._ring, entropy)
         return Store(self.diary, Sealer(key.key, entropy)), key, aside
 
+    def forget_aside(self) -> None:
+        """Delete damaged diaries that were put aside."""
+        for path in self.path.glob("diary.sqlite*.damaged-*"):
+            path.unlink(missing_ok=True)
+
     def forget(self) -> int:
         """Delete diary, keys and settings for good; return how many files went.
 
