@@ -82,6 +82,12 @@ class Exposures:
             (day, self._store.seal(warning, f"warning:{day}")),
         )
 
+    def forget_found(self) -> None:
+        """Delete windows and warnings; files stay read, so they do not come back."""
+        with self._store.transaction():
+            self._store.execute("DELETE FROM exposure_window")
+            self._store.execute("DELETE FROM warning")
+
     def forget_before(self, day: int) -> int:
         """Delete what earlier days showed, and files that left the index long ago."""
         gone = 0

@@ -8,7 +8,7 @@ interval were certainly different people, and nobody can have been more than one
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Contact:
     level: float  # dBm, mean over scans
 
     @property
-    def closeness(self) -> str:
+    def closeness(self) -> Literal["near", "middle", "far"]:
         """A word for the level. The sender's power is unknown, so it is no measurement."""
         if self.level >= NEAR_DBM:
             return "near"
@@ -66,10 +66,10 @@ class History:
         self._diary = diary
         self._known: dict[int, tuple[int, HistoryDay]] = {}  # day -> (records, result)
 
-    def days(self, now: float) -> list[HistoryDay]:
-        """The last fourteen days, newest first, empty ones too. Raises StoreError."""
+    def days(self, now: float, count: int = RETENTION_DAYS) -> list[HistoryDay]:
+        """The last `count` days, newest first, empty ones too. Raises StoreError."""
         today = vietnam_day_number(now)
-        first = today - RETENTION_DAYS + 1
+        first = today - count + 1
         # A Vietnamese day begins at 17:00 UTC of the day before.
         records = self._diary.records(first - 1, utc_day_number(now))
         day_of = (records["time"].astype(np.int64) + VIETNAM_UTC_OFFSET_SECONDS) // DAY_SECONDS
@@ -82,7 +82,8 @@ class History:
             if known is None or known[0] != len(of_day):
                 known = self._known[day] = len(of_day), summarise(day, of_day)
             result.append(known[1])
-        self._known = {day: known for day, known in self._known.items() if day >= first}
+        oldest = today - RETENTION_DAYS
+        self._known = {day: known for day, known in self._known.items() if day > oldest}
         return result[::-1]
 
     def forget(self, day: int) -> None:

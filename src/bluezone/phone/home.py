@@ -55,6 +55,15 @@ class Home:
                 raise PhoneRunningError("another process holds this phone's lock") from error
             yield
 
+    @property
+    def is_running(self) -> bool:
+        """Whether some process is this phone at the moment."""
+        try:
+            with self.lock():
+                return False
+        except PhoneRunningError:
+            return True
+
     def open_store(self, entropy: Entropy) -> tuple[Store, DiaryKey, Path | None]:
         """The store, its key, and where a damaged diary was put aside, if one was.
 

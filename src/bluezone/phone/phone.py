@@ -24,8 +24,9 @@ from bluezone.phone.exposure_check import Check, ExposureCheck
 from bluezone.phone.history import History
 from bluezone.phone.home import Home
 from bluezone.phone.identity import Identity
-from bluezone.phone.ledger import LedgeredService
+from bluezone.phone.ledger import Exchange, LedgeredService
 from bluezone.phone.notices import Notice
+from bluezone.phone.page_keys import PageKeys
 from bluezone.phone.report import (
     ONSET_RECORDED,
     Receipt,
@@ -40,11 +41,14 @@ from bluezone.phone.service import Service, ServiceError
 from bluezone.phone.settings import Settings, load_settings, save_settings
 from bluezone.phone.store import Store, StoreError, StoreFault
 from bluezone.phone.surroundings import Neighbour, Surroundings, mask
-from bluezone.phone.told import Messages
+from bluezone.phone.told import Messages, Told
 from bluezone.phone.tracer import Scan, Tracer
 from bluezone.protocol.deployment import RETENTION_DAYS
+from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.handover import About
 from bluezone.protocol.intervals import utc_day_number
+from bluezone.protocol.keys import TemporaryExposureKey
+from bluezone.protocol.phone_number import NumberReceipt
 from bluezone.protocol.trust import Pins, Trust
 from bluezone.proximity import Handset
 from bluezone.radio.interface import Radio, RadioError, RadioState
@@ -74,6 +78,32 @@ class Status:
     radio: RadioState
     succeeded_at: float  # the last check without an error
     check_error: dict[str, str] | None  # of the last check, by language
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One identifier in one scan, as its owner may take it along."""
+
+    identifier: str
+    metadata: str
+    time: int
+    stands_for_seconds: int
+    mean_level_dbm: float
+    packets: int
+
+
+class Everything(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a phone keeps. Whoever has `own_keys` can tell where this phone was heard."""
+
+    settings: Settings
+    telephone: NumberReceipt | None
+    own_keys: list[TemporaryExposureKey]
+    heard: list[Heard]
+    warnings: list[ExposureWarning]
+    exposure_windows: list[ExposureWindow]
+    reported_at: float | None
+    handovers: list[Handover]
+    messages: list[Told]
+    exchanges: list[Exchange]
 
 
 class Phone:
@@ -143,6 +173,7 @@ class Phone:
         self.handovers = Handovers(store, self.ledger, clock, entropy)
         self.telephone = Telephone(store, self.ledger)
         self.invitations = Invitations(store, self.ledger, entropy)
+        self.page_keys = PageKeys(store, clock)
         self._chaff = Chaff(self.ledger, clock, self._rng, entropy)
         self._reporter = Reporter(store, self._identity, self.ledger, clock, self._rng, entropy)
         self._checker = ExposureCheck(
@@ -292,7 +323,9 @@ class Phone:
         Language and look stay. Raises StoreError, OSError.
         """
         look = self._settings
+        cookie, port = self.page_keys.cookie(), self.page_keys.port
         self._store.wipe()
+        self.page_keys.keep(cookie, port)  # its owner is looking at a page at this moment
         self._home.forget_aside()
         self._set_aside = None
         self._live_on(self._store)
@@ -304,6 +337,39 @@ class Phone:
             stopped_at=self._clock.now() if stop else None,
         )
         self._switched.set()
+
+    def forget_warnings(self) -> None:
+        """Delete the warnings, and what they were found by. Raises StoreError."""
+        self._checker.exposures.forget_found()
+        self._store.forget_deleted()
+        self._warnings = []
+
+    def everything(self) -> Everything:
+        """All that is kept, to take along. Raises StoreError."""
+        now = self._clock.now()
+        today = utc_day_number(now)
+        return Everything(
+            settings=self._settings,
+            telephone=self.telephone.receipt(),
+            own_keys=self._identity.keys(now),
+            heard=[
+                Heard(
+                    identifier=row["rpi"].tobytes().hex(),
+                    metadata=row["aem"].tobytes().hex(),
+                    time=int(row["time"]),
+                    stands_for_seconds=int(row["since_last_scan"]),
+                    mean_level_dbm=int(row["rssi_mean"]) / 100,
+                    packets=int(row["packets"]),
+                )
+                for row in self._diary.records(today - RETENTION_DAYS, today)
+            ],
+            warnings=list(self._warnings),
+            exposure_windows=self._checker.exposures.windows(),
+            reported_at=self._reported_at,
+            handovers=self.handovers.all(),
+            messages=[told for _number, told in self.messages.all()],
+            exchanges=self.ledger.entries(),
+        )
 
     def look_around(self) -> tuple[str, list[Neighbour]]:
         """This phone's own masked identifier, and who is nearby; listens while it is asked."""

@@ -178,7 +178,7 @@ class Reporter:
         After a ServiceError that is not final, the same call goes on where it stopped.
         `on_step` hears how far it is.
         """
-        _check_onset(onset, self._clock.now())
+        check_onset(onset, self._clock.now())
         pending = self._store.load(_PENDING, _Pending)
         if pending is None or (pending.permission is None and pending.code != code):
             pending = self._begin(code, trust, onset)
@@ -304,7 +304,8 @@ class Reporter:
         return Receipt(len(pending.teks), ReportType(permission.report_type), now)
 
 
-def _check_onset(onset: str, now: float) -> None:
+def check_onset(onset: str, now: float) -> None:
+    """Raises ReportError unless it is ONSET_RECORDED, ONSET_NONE or an ISO day lately."""
     if onset in (ONSET_RECORDED, ONSET_NONE):
         return
     try:

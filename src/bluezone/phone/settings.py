@@ -1,5 +1,7 @@
 """What the owner chose: language, look, battery, place; whether the app has begun or stopped."""
 
+from typing import Literal
+
 import msgspec
 
 from bluezone.phone.store import Store
@@ -14,12 +16,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     consented_at: float | None = None  # the first start is done; without it nothing begins
     stopped_at: float | None = None  # the owner stopped using the app
     language: str = DEFAULT_LANGUAGE
-    text_size: str = "normal"
-    theme: str = "system"
-    battery: str = "usual"
+    text_size: Literal["normal", "large", "largest"] = "normal"
+    theme: Literal["system", "light", "dark"] = "system"
+    battery: Literal["usual", "saving"] = "usual"
     commune: str | None = None
     carrier: str | None = None
     desktop_notices: bool = True
+    exposures_read_at: float = 0.0
 
 
 def load_settings(store: Store) -> Settings:
