@@ -25,8 +25,9 @@ from bluezone.protocol.sightings import ScanRecords
 
 # A companion who was not heard for two intervals may still be the same one.
 _MOST_INTERVALS_APART: Final = 3
-# The same two people at one table: levels of successive intervals differ by less than this.
-_MOST_DB_APART: Final = 14.0
+# Two at one table: turning round and a hand on the phone take 20 dB. Further apart is somebody
+# else; among several that could be meant, the nearest in level is.
+_MOST_DB_APART: Final = 25.0
 _MIDDLE_DBM: Final = -84
 
 
