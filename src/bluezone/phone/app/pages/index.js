@@ -5,6 +5,7 @@ import { h, put } from "./dom.js";
 import { ago, clock, minutes, number, people } from "./format.js";
 import { announce } from "./frame.js";
 import { icon } from "./icons.js";
+import { entry } from "./rows.js";
 import { standing } from "./standing.js";
 import { say, t } from "./words.js";
 
@@ -77,27 +78,6 @@ function entries(now) {
     entry("bell", "notices.html", t("Messages of this phone"), t("Warnings and reminders"), now.unread_notices),
     entry("invite", "invite.html", t("Invite people"), t("The more take part, the more are warned")),
   ];
-}
-
-function entry(picture, href, name, meaning, unread = 0) {
-  return h(
-    "li",
-    null,
-    h(
-      "a",
-      { href, id: `to-${href.split(".")[0]}` },
-      icon(picture),
-      h("div", null, h("strong", null, name), h("span", { class: "quiet" }, meaning)),
-      unread ? h("span", { class: "badge" }, String(unread), h("span", { class: "sr" }, ` ${t("unread")}`)) : null,
-      goes(),
-    ),
-  );
-}
-
-function goes() {
-  const arrow = icon("go");
-  arrow.setAttribute("class", "icon go");
-  return arrow;
 }
 
 function later() {
