@@ -43,8 +43,6 @@ class CannedCore:
         core = self
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def do_GET(self) -> None:
                 core._answer(self, "GET", {})
 

@@ -26,7 +26,7 @@ function draw(found) {
   put(
     "#controller",
     h("p", null, h("strong", null, about.controller)),
-    h("ul", { class: "can" }, about.capabilities.map((one) => h("li", { class: one.can ? "yes" : "no" }, icon(one.can ? "check" : "off"), h("span", null, say(one.text), h("span", { class: "sr" }, one.can ? t("(possible)") : t("(not possible)")))))),
+    h("ul", { class: "can" }, about.capabilities.map((one) => h("li", { class: one.can ? "yes" : "no" }, icon(one.can ? "check" : "cross"), h("span", null, say(one.text), h("span", { class: "sr" }, one.can ? t("(possible)") : t("(not possible)")))))),
   );
   put(
     "#version",

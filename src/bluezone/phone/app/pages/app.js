@@ -62,9 +62,9 @@ export function takeState(fresh) {
 
 /**
  * A page: `load()` asks the core, `draw(data)` shows it, again on every change of language,
- * `every` seconds it asks anew while the page is seen.
+ * `every` seconds it asks anew while the page is seen; `live` if the answer is soon untrue.
  */
-export async function screen({ load = async () => null, draw = () => {}, every = 0 } = {}) {
+export async function screen({ load = async () => null, draw = () => {}, every = 0, live = false } = {}) {
   const page = document.body.dataset;
   const main = $("main");
   const status = h("div", { id: "status", "aria-live": "polite" });
@@ -88,6 +88,7 @@ export async function screen({ load = async () => null, draw = () => {}, every =
   redraw = () => {
     const shown = data !== null && fault === null;
     if (shown) delete main.dataset.loading;
+    else if (!data) main.dataset.loading = "";
     put(status, fault ? faultCard(fault, refresh) : loading && !shown ? h("p", { class: "quiet" }, t("One moment …")) : null);
     if (shown) draw(data.value);
   };
@@ -101,7 +102,9 @@ export async function screen({ load = async () => null, draw = () => {}, every =
       fault = null;
     } catch (found) {
       if (!(found instanceof Refusal || found instanceof Silence)) throw found;
-      // What is on the page stays there while the phone is silent; the banner tells.
+      // What is on the page stays there while the phone is silent; the banner tells. What is
+      // only true for a moment does not stay.
+      if (live) data = null;
       if (!data || found instanceof Refusal) fault = found;
     } finally {
       loading = false;

@@ -9,7 +9,7 @@ import { t } from "./words.js";
 
 const FADES = 30; // seconds
 
-screen({ load: () => ask("around"), draw, every: 2 });
+screen({ load: () => ask("around"), draw, every: 2, live: true });
 
 function draw(around) {
   const seen = around.people.filter((one) => one.age < FADES);

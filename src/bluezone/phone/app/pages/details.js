@@ -70,7 +70,7 @@ function form() {
     h("h2", { class: "sr" }, t("Your details")),
     h("p", null, t("Nothing is sent yet. Fill in only what you want to tell.")),
     aboutWhom(wish.about),
-    field("name", t("Name"), { autocomplete: "name", maxlength: 100 }),
+    field("name", t("Your name"), { autocomplete: "name", maxlength: 100 }),
     field("phone_number", t("Telephone number"), { type: "tel", inputmode: "tel", autocomplete: "tel", hint: t("So that health staff can call.") }),
     h("div", { id: "place" }),
     h("label", { class: "choice" }, h("input", { type: "checkbox", name: "days", checked: wish.days }), h("span", null, t("Also send the days of the warning"), h("small", null, t("Day, part of the day and minutes. No place, and nobody else.")))),

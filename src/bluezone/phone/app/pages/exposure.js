@@ -65,6 +65,7 @@ function warning(found, index) {
   );
 }
 
+const unbroken = (number) => number.replaceAll(" ", "\u00a0");
 const tel = (number) => `tel:${number.replace(/[^\d+]/g, "")}`;
 
 function calls({ station, hotline }) {
@@ -75,10 +76,10 @@ function calls({ station, hotline }) {
           { class: "place" },
           h("h3", null, station.name),
           station.address ? h("p", { class: "quiet" }, station.address) : null,
-          station.phone ? h("a", { class: "button main wide", id: "call-station", href: tel(station.phone) }, icon("phone"), t("Call the health station: {number}", { number: station.phone })) : null,
+          station.phone ? h("a", { class: "button main wide", id: "call-station", href: tel(station.phone) }, icon("phone"), t("Call the health station: {number}", { number: unbroken(station.phone) })) : null,
         )
       : h("p", { class: "quiet" }, t("Say in the settings where you live, and the number of your health station appears here."), " ", h("a", { href: "settings.html" }, t("Settings"))),
-    hotline ? h("a", { class: station?.phone ? "button wide" : "button main wide", id: "call-hotline", href: tel(hotline) }, icon("phone"), t("Call the Ministry of Health: {number}", { number: hotline })) : null,
+    hotline ? h("a", { class: station?.phone ? "button wide" : "button main wide", id: "call-hotline", href: tel(hotline) }, icon("phone"), t("Call the Ministry of Health: {number}", { number: unbroken(hotline) })) : null,
   ];
 }
 

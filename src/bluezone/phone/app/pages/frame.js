@@ -52,7 +52,7 @@ export function drawFrame(page, { onLanguage, unread }) {
 }
 
 function isAt(href) {
-  return location.pathname.endsWith(`/${href}`);
+  return location.pathname.endsWith(`/${href}`) || (href === "index.html" && location.pathname.endsWith("/"));
 }
 
 /** Tell a screen reader; nothing is seen. */

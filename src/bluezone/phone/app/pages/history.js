@@ -83,12 +83,7 @@ function asList(day) {
     "details",
     { id: "as-list" },
     h("summary", null, t("The same as a list")),
-    h(
-      "table",
-      null,
-      h("thead", null, h("tr", null, [t("From – to"), t("How long"), t("How near")].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", null, day.contacts.map((one) => h("tr", null, h("td", null, `${clock(one.start)} – ${clock(one.end)}`), h("td", null, minutes(one.minutes)), h("td", null, CLOSENESS[one.closeness]())))),
-    ),
+    h("ul", { class: "sums" }, day.contacts.map((one) => h("li", null, h("strong", null, `${clock(one.start)} – ${clock(one.end)}`), h("span", { class: "quiet" }, `${minutes(one.minutes)}, ${CLOSENESS[one.closeness]()}`)))),
   );
 }
 

@@ -2,7 +2,7 @@
 import { screen } from "./app.js";
 import { ask, post } from "./ask.js";
 import { h, put } from "./dom.js";
-import { ago, dateTime } from "./format.js";
+import { ago } from "./format.js";
 import { icon } from "./icons.js";
 import { say, t } from "./words.js";
 
@@ -24,7 +24,7 @@ function draw({ items }) {
 function row(item) {
   const content = [
     icon(PICTURES[item.kind] ?? "bell"),
-    h("div", null, h(item.read ? "span" : "strong", null, say(item.text)), h("span", { class: "quiet", title: dateTime(item.time) }, ago(item.time))),
+    h("div", null, h(item.read ? "span" : "strong", null, say(item.text)), h("span", { class: "quiet" }, ago(item.time))),
     item.read ? null : h("span", { class: "tag" }, t("new")),
   ];
   return LEADS[item.kind] ? h("a", { href: LEADS[item.kind] }, content) : h("div", { class: "row" }, content);
