@@ -275,7 +275,7 @@ def test_a_file_read_by_two_processes_at_once_counts_once(world: World, phone: P
     world.run(phone.check())
     (window,) = phone._checker.exposures.windows()
     beside = world.phone(home=world.folder / "phone1")
-    beside._checker.exposures.accept(world.national.indexed[0], window.day, [window])
+    beside._checker.exposures.accept(world.national.indexed[0], window.day, [window], 1)
     assert phone._checker.exposures.windows() == [window]
 
 

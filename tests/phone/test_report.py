@@ -214,7 +214,7 @@ def test_a_decoy_cannot_be_told_from_a_report_on_the_wire(world: World, phone: P
     report = _posts(world)
     assert len(report) == len(world.national.requests), "a report asks for nothing besides"
     world.national.requests.clear()
-    chaff = Chaff(world.service(), world.clock, random.Random(1))
+    chaff = Chaff(phone.ledger, world.clock, random.Random(1))
     assert phone._checker.documents.trust is not None
     world.run(chaff.send(phone._checker.documents.trust))
     decoy = world.national.requests
@@ -228,8 +228,8 @@ def test_a_decoy_cannot_be_told_from_a_report_on_the_wire(world: World, phone: P
     assert not world.national.uploads[-2].chaff
 
 
-def test_decoys_come_at_the_moments_of_a_poisson_process(world: World) -> None:
-    chaff = Chaff(world.service(), world.clock, random.Random(3))
+def test_decoys_come_at_the_moments_of_a_poisson_process(world: World, phone: Phone) -> None:
+    chaff = Chaff(phone.ledger, world.clock, random.Random(3))
     waits = sorted(chaff.next_wait() for _ in range(4000))
     assert sum(waits) / len(waits) == pytest.approx(MEAN_SECONDS, rel=0.06)
     assert waits[2000] == pytest.approx(MEAN_SECONDS * 0.693, rel=0.06)

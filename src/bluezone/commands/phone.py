@@ -3,8 +3,9 @@
 import asyncio
 import os
 import unicodedata
+import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ import msgspec
 
 from bluezone.clock import Clock, WallClock
 from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
+from bluezone.phone.app.running import pages_of
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check
 from bluezone.phone.home import Home, PhoneRunningError
@@ -27,7 +29,7 @@ from bluezone.protocol.intervals import vietnam_time
 from bluezone.protocol.trust import Pins, TrustError
 from bluezone.proximity import SHIPPED
 from bluezone.radio.hci import HciRadio
-from bluezone.radio.interface import Radio, RadioError, RadioState, Sighting
+from bluezone.radio.interface import Capabilities, Radio, RadioError, RadioState, Sighting
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, _, translate
 
 T = TypeVar("T")
@@ -120,6 +122,13 @@ def _connected(verb: Verb) -> Verb:
     "--model",
     help="This phone's model, as SM-A405FN: known ones send and hear at calibrated levels.",
 )
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Of the phone's pages; 0: any free one.  [default: 8460, or any if it is taken]",
+)
+@click.option("--no-pages", is_flag=True, help="Only this terminal; needs --yes the first time.")
+@click.option("--yes", is_flag=True, help="Agree here to what the app does, not on its pages.")
 def run(
     home: Path,
     language: str,
@@ -129,13 +138,29 @@ def run(
     spec: str,
     scan_every: float | None,
     model: str | None,
+    port: int | None,
+    no_pages: bool,
+    yes: bool,
 ) -> None:
-    """Notice others, check for exposures and warn, until Ctrl-C."""
+    """Notice others, check for exposures and warn, until Ctrl-C.
+
+    The app itself is on pages that this phone serves to this computer alone: the link that is
+    printed opens them. Nothing begins before its owner has agreed, there or with --yes.
+    """
     if model is not None and model not in SHIPPED.models:
         known = ", ".join(sorted(SHIPPED.models))
         click.echo(f"{model}: no calibrated model, counts as average; known: {known}", err=True)
     settings, clock = _settings(home, address, pins, clock_file)
     screen = _Screen(language, clock)
+    listeners: list[Callable[[ExposureWarning], None]] = [screen.warned]
+
+    def warned(warning: ExposureWarning) -> None:
+        for listener in listeners:
+            listener(warning)
+
+    async def notify(text: dict[str, str], urgent: bool) -> None:
+        if not urgent:  # what is urgent has been said already
+            screen.say(text[language])
 
     async def work() -> None:
         radio = await _Replugging.plug(spec, clock)
@@ -148,21 +173,68 @@ def run(
             model=model,
             on_scan=screen.scanned,
             on_check=screen.checked,
-            on_warning=screen.warned,
+            on_warning=warned,
+            needs_consent=True,
         ) as phone:
             screen.phone = phone
             screen.say(_key_notice(phone.status()).text(language))
-            watching = asyncio.create_task(screen.watch())
-            replugging = asyncio.create_task(radio.replug())
-            try:
-                await phone.run()
-            finally:
-                watching.cancel()
-                replugging.cancel()
-                await radio.close()
+            if yes:
+                phone.begin()
+            elif no_pages and not phone.active:
+                raise click.ClickException(
+                    translate(_("Without pages the first start needs --yes."), language)
+                )
+            async with AsyncExitStack() as stack:
+                if not no_pages:
+                    pages = await stack.enter_async_context(
+                        pages_of(
+                            phone,
+                            clock=clock,
+                            home=home,
+                            pins=Pins.from_pem(*(pem.encode() for pem in settings.pins)),
+                            service=settings.service,
+                            capabilities=lambda: radio.capabilities,
+                            port=port,
+                            notify=notify,
+                        )
+                    )
+                    listeners.append(pages.warned)
+                    screen.say(translate(_("The app: {link}"), language, link=pages.link()))
+                watching = asyncio.create_task(screen.watch())
+                replugging = asyncio.create_task(radio.replug())
+                try:
+                    await phone.run()
+                finally:
+                    watching.cancel()
+                    replugging.cancel()
+                    await radio.close()
 
     with suppress(KeyboardInterrupt):
         _run(work(), language)
+
+
+@command.command("open")
+@click.option("--print", "only_print", is_flag=True, help="Only print the link.")
+@_common
+def open_pages(only_print: bool, home: Path, language: str) -> None:
+    """Open the app of a running phone in the browser, by a link that works once."""
+    settings, clock = _settings(home)
+
+    async def work() -> str:
+        async with _opened(home, settings, clock, _NoRadio()) as phone:
+            port = phone.page_keys.port
+            if port is None or not Home(home).is_running:
+                raise click.ClickException(
+                    translate(
+                        _("This phone is not running. Start it first: bluezone phone run"), language
+                    )
+                )
+            return phone.page_keys.link(port)
+
+    link = _run(work(), language)
+    click.echo(link)
+    if not only_print:
+        webbrowser.open(link)
 
 
 @command.command()
@@ -431,6 +503,10 @@ class _Replugging:
     @property
     def state(self) -> RadioState:
         return self._radio.state
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities("HCI", self._spec, broadcasts=True)
 
     @property
     def tx_power(self) -> int:

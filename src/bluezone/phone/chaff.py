@@ -5,9 +5,10 @@ import random
 from typing import Final
 
 from bluezone.clock import Clock
+from bluezone.phone.ledger import LedgeredService
 from bluezone.phone.report import PERMISSION_PATH, UPLOAD_PATH, pause, unused_slots
 from bluezone.phone.sealing import Entropy
-from bluezone.phone.service import Service, ServiceError
+from bluezone.phone.service import ServiceError
 from bluezone.protocol.blind_rsa import PREFIX_BYTES
 from bluezone.protocol.deployment import CODE_DIGITS, UPLOAD_KEY_SLOTS
 from bluezone.protocol.keys import KEY_BYTES, ReportType
@@ -27,7 +28,11 @@ class Chaff:
     """Decoy reports at the moments of a Poisson process."""
 
     def __init__(
-        self, service: Service, clock: Clock, rng: random.Random, entropy: Entropy = os.urandom
+        self,
+        service: LedgeredService,
+        clock: Clock,
+        rng: random.Random,
+        entropy: Entropy = os.urandom,
     ) -> None:
         self._service = service
         self._clock = clock
@@ -62,8 +67,10 @@ class Chaff:
             chaff=True,
         )
         try:
-            await self._service.send(PERMISSION_PATH, encode_permission_request(request))
+            await self._service.send(
+                PERMISSION_PATH, encode_permission_request(request), decoy=True
+            )
             await self._clock.sleep(pause(self._rng))
-            await self._service.send(UPLOAD_PATH, encode_upload(upload))
+            await self._service.send(UPLOAD_PATH, encode_upload(upload), decoy=True)
         except ServiceError:
             return  # a report that fails is not repeated at once either

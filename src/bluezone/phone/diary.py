@@ -102,6 +102,27 @@ class Diary:
         self._store.execute("DELETE FROM scan WHERE day < ?", (day,))
         return int(gone)
 
+    def forget_between(self, start: int, end: int) -> None:
+        """Delete what was heard from Unix time `start` to `end`, without the end."""
+        with self._store.transaction():
+            for row, day, sealed in self._store.execute(
+                "SELECT id, day, sealed FROM scan WHERE day BETWEEN ? AND ?",
+                (utc_day_number(start), utc_day_number(end)),
+            ):
+                page = self._unseal(day, sealed)
+                if page is None:
+                    continue
+                records = np.frombuffer(page, SCAN_RECORD)
+                kept = records[(records["time"] < start) | (records["time"] >= end)]
+                if len(kept) == len(records):
+                    continue
+                if len(kept):
+                    resealed = self._store.sealer.seal(kept.tobytes(), _place(day))
+                    self._store.execute("UPDATE scan SET sealed = ? WHERE id = ?", (resealed, row))
+                else:
+                    self._store.execute("DELETE FROM scan WHERE id = ?", (row,))
+        self._store.forget_deleted()
+
     def days(self) -> list[int]:
         """The days of which something is kept, oldest first."""
         return [row[0] for row in self._store.execute("SELECT DISTINCT day FROM scan ORDER BY day")]

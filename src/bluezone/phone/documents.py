@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from bluezone.clock import Clock
-from bluezone.phone.service import Service, ServiceError
+from bluezone.phone.ledger import LedgeredService
+from bluezone.phone.service import ServiceError
 from bluezone.phone.store import Store
 from bluezone.protocol.configuration import (
     DEFAULT_CONFIGURATION,
@@ -76,6 +77,8 @@ class CheckState(msgspec.Struct, kw_only=True):
     checked_at: float = 0.0
     next_at: float = 0.0
     failures: int = 0
+    succeeded_at: float = 0.0  # the last check without an error
+    error: dict[str, str] | None = None  # why the last one failed, by language
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -86,7 +89,7 @@ class _Document(msgspec.Struct, frozen=True):
 class SignedDocuments:
     """What has been accepted, and how to get what is newer."""
 
-    def __init__(self, store: Store, service: Service, pins: Pins, clock: Clock) -> None:
+    def __init__(self, store: Store, service: LedgeredService, pins: Pins, clock: Clock) -> None:
         self._store = store
         self._service = service
         self._pins = pins

@@ -80,7 +80,7 @@ class ExposureWarning:
 
     def text(self, language: str = DEFAULT_LANGUAGE) -> str:
         """What happened, in one paragraph."""
-        when = ", ".join(translate(_PART_WORDS[part], language) for part in self.parts)
+        when = ", ".join(part_words(part, language) for part in self.parts)
         return translate(
             _(
                 "On {day} ({when}) this phone was near the phone of a person who has since been"
@@ -92,8 +92,12 @@ class ExposureWarning:
             day=self.day.strftime("%d/%m/%Y"),
             when=when,
             minutes=self.minutes,
-            certainty=translate(_CERTAINTY_WORDS[self.certainty], language),
+            certainty=self.certainty_words(language),
         )
+
+    def certainty_words(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """How sure it is."""
+        return translate(_CERTAINTY_WORDS[self.certainty], language)
 
     def advice(self, language: str = DEFAULT_LANGUAGE) -> str:
         """What to do now."""
@@ -106,6 +110,11 @@ class ExposureWarning:
             language,
             hotline=HOTLINE,
         )
+
+
+def part_words(part: PartOfDay, language: str = DEFAULT_LANGUAGE) -> str:
+    """A part of the day in words."""
+    return translate(_PART_WORDS[part], language)
 
 
 def explain(

@@ -19,7 +19,8 @@ from bluezone.phone.documents import CheckError, SignedDocuments
 from bluezone.phone.explanation import ExposureWarning, explain
 from bluezone.phone.exposures import Exposures
 from bluezone.phone.identity import Identity
-from bluezone.phone.service import Service, ServiceError, ServiceFault
+from bluezone.phone.ledger import LedgeredService
+from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.phone.store import Store
 from bluezone.protocol.deployment import INTERVAL_SECONDS, REPLAY_TOLERANCE_SECONDS
 from bluezone.protocol.exports import Export, ExportError, read_export
@@ -32,6 +33,7 @@ from bluezone.protocol.risk import RiskLevel, score
 from bluezone.protocol.sightings import ScanRecords
 from bluezone.protocol.trust import Pins, Role, Trust
 from bluezone.protocol.windows import exposure_windows
+from bluezone.web.catalogue import LANGUAGES
 
 _FIRST_RETRY_SECONDS: Final = 60.0
 _LONGEST_RETRY_SECONDS: Final = 6 * 3600.0
@@ -62,7 +64,7 @@ class ExposureCheck:
         store: Store,
         diary: Diary,
         identity: Identity,
-        service: Service,
+        service: LedgeredService,
         pins: Pins,
         clock: Clock,
         rng: random.Random,
@@ -95,6 +97,11 @@ class ExposureCheck:
             check = self._finished(wait * self._rng.uniform(0.5, 1.0), error=error)
         check = replace(check, warnings=self._judge_all())
         state.checked_at, state.next_at = check.at, check.next_at
+        state.error = None
+        if check.error is None:
+            state.succeeded_at = check.at
+        else:
+            state.error = {language: check.error.text(language) for language in LANGUAGES}
         self.documents.save()
         return check
 
@@ -121,7 +128,8 @@ class ExposureCheck:
             except _RefusedFile as refusal:
                 fault, final = refusal.fault, refusal.final
             else:
-                self.exposures.accept(file, _release_day(file), self._find(export.keys, records))
+                found = self._find(export.keys, records)
+                self.exposures.accept(file, _release_day(file), found, len(export.keys))
                 read, keys = read + 1, keys + len(export.keys)
                 continue
             self.exposures.refuse(file, _release_day(file), fault, final=final)

@@ -23,12 +23,14 @@ class Exposures:
         }
         return [file for file in files if (file.name, file.sha256) not in settled]
 
-    def accept(self, file: IndexedFile, day: int, windows: Sequence[ExposureWindow]) -> None:
-        """Settle a file together with what it showed: both or neither is kept."""
+    def accept(
+        self, file: IndexedFile, day: int, windows: Sequence[ExposureWindow], keys: int
+    ) -> None:
+        """Settle a file of so many `keys` with what it showed: both or neither is kept."""
         with self._store.transaction():
             if not self.unread([file]):  # another process of this phone has just read it
                 return
-            self._settle(file, day, None, final=True)
+            self._settle(file, day, None, final=True, keys=keys)
             for window in windows:
                 day = window.local_day  # as their warning, so that they are forgotten with it
                 self._store.execute(
@@ -43,6 +45,13 @@ class Exposures:
         Otherwise it was lost or changed on its way, and the next check asks again.
         """
         self._settle(file, day, fault, final=final)
+
+    def compared(self) -> tuple[int, int]:
+        """How many files and keys were compared in the traced period."""
+        rows = self._store.execute(
+            "SELECT count(*), coalesce(sum(keys), 0) FROM key_file WHERE fault IS NULL"
+        )
+        return int(rows[0][0]), int(rows[0][1])
 
     def refused(self) -> dict[str, str]:
         """The refused files and their faults."""
@@ -73,6 +82,12 @@ class Exposures:
             (day, self._store.seal(warning, f"warning:{day}")),
         )
 
+    def forget_found(self) -> None:
+        """Delete windows and warnings; files stay read, so they do not come back."""
+        with self._store.transaction():
+            self._store.execute("DELETE FROM exposure_window")
+            self._store.execute("DELETE FROM warning")
+
     def forget_before(self, day: int) -> int:
         """Delete what earlier days showed, and files that left the index long ago."""
         gone = 0
@@ -82,9 +97,11 @@ class Exposures:
             self._store.execute(f"DELETE {where}", (day,))
         return gone
 
-    def _settle(self, file: IndexedFile, day: int, fault: str | None, *, final: bool) -> None:
+    def _settle(
+        self, file: IndexedFile, day: int, fault: str | None, *, final: bool, keys: int = 0
+    ) -> None:
         self._store.execute(
-            "INSERT OR REPLACE INTO key_file (name, sha256, fault, final, day)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (file.name, file.sha256, fault, final, day),
+            "INSERT OR REPLACE INTO key_file (name, sha256, fault, final, day, keys)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (file.name, file.sha256, fault, final, day, keys),
         )

@@ -55,6 +55,15 @@ class Home:
                 raise PhoneRunningError("another process holds this phone's lock") from error
             yield
 
+    @property
+    def is_running(self) -> bool:
+        """Whether some process is this phone at the moment."""
+        try:
+            with self.lock():
+                return False
+        except PhoneRunningError:
+            return True
+
     def open_store(self, entropy: Entropy) -> tuple[Store, DiaryKey, Path | None]:
         """The store, its key, and where a damaged diary was put aside, if one was.
 
@@ -74,6 +83,11 @@ class Home:
         aside = set_aside(self.diary)
         key = diary_key(self.path, self._ring, entropy)
         return Store(self.diary, Sealer(key.key, entropy)), key, aside
+
+    def forget_aside(self) -> None:
+        """Delete damaged diaries that were put aside."""
+        for path in self.path.glob("diary.sqlite*.damaged-*"):
+            path.unlink(missing_ok=True)
 
     def forget(self) -> int:
         """Delete diary, keys and settings for good; return how many files went.

@@ -82,6 +82,10 @@ class Identity:
             del chosen[0]
         return chosen
 
+    def reported(self) -> list[TemporaryExposureKey]:
+        """The keys that are public, oldest first. Raises StoreError."""
+        return [tek for tek, reported in self._between(0, 2**32) if reported]
+
     def truncate(self, now: float) -> None:
         """End the current key with this interval, so that it can be published today.
 

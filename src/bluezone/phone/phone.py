@@ -7,27 +7,51 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bluezone.clock import Clock
+import msgspec
+
+from bluezone.clock import Clock, WallClock
+from bluezone.phone.authority.announcements import Announcements
+from bluezone.phone.authority.handovers import Handover, Handovers, diary_of
+from bluezone.phone.authority.invitation import Invitations
+from bluezone.phone.authority.telephone import Telephone
 from bluezone.phone.chaff import Chaff
 from bluezone.phone.closeness import Closeness
 from bluezone.phone.diary import Diary
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check, ExposureCheck
+from bluezone.phone.history import History
 from bluezone.phone.home import Home
 from bluezone.phone.identity import Identity
+from bluezone.phone.ledger import Exchange, LedgeredService
 from bluezone.phone.notices import Notice
-from bluezone.phone.report import Receipt, Reporter, ReportError, ReportFault, typed_code
+from bluezone.phone.page_keys import PageKeys
+from bluezone.phone.report import (
+    ONSET_RECORDED,
+    Receipt,
+    Reporter,
+    ReportError,
+    ReportFault,
+    Step,
+    typed_code,
+)
 from bluezone.phone.sealing import DiaryKey, Entropy, KeyPlace
 from bluezone.phone.service import Service, ServiceError
+from bluezone.phone.settings import Settings, load_settings, save_settings
 from bluezone.phone.store import Store, StoreError, StoreFault
+from bluezone.phone.surroundings import Neighbour, Surroundings, mask
+from bluezone.phone.told import Messages, Told
 from bluezone.phone.tracer import Scan, Tracer
 from bluezone.protocol.deployment import RETENTION_DAYS
+from bluezone.protocol.exposure import ExposureWindow
+from bluezone.protocol.handover import About
 from bluezone.protocol.intervals import utc_day_number
+from bluezone.protocol.keys import TemporaryExposureKey
+from bluezone.protocol.phone_number import NumberReceipt
 from bluezone.protocol.trust import Pins, Trust
 from bluezone.proximity import Handset
-from bluezone.radio.interface import Radio, RadioError
+from bluezone.radio.interface import Radio, RadioError, RadioState
 
 # A first check within half a minute; phones that start together do not ask together.
 _FIRST_CHECK_SECONDS: Final = 30.0
@@ -50,6 +74,36 @@ class Status:
     low_risk_days: int
     reported_at: float | None
     set_aside: Path | None
+    running: bool  # noticing others at this moment
+    radio: RadioState
+    succeeded_at: float  # the last check without an error
+    check_error: dict[str, str] | None  # of the last check, by language
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One identifier in one scan, as its owner may take it along."""
+
+    identifier: str
+    metadata: str
+    time: int
+    stands_for_seconds: int
+    mean_level_dbm: float
+    packets: int
+
+
+class Everything(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a phone keeps. Whoever has `own_keys` can tell where this phone was heard."""
+
+    settings: Settings
+    telephone: NumberReceipt | None
+    own_keys: list[TemporaryExposureKey]
+    heard: list[Heard]
+    warnings: list[ExposureWarning]
+    exposure_windows: list[ExposureWindow]
+    reported_at: float | None
+    handovers: list[Handover]
+    messages: list[Told]
+    exchanges: list[Exchange]
 
 
 class Phone:
@@ -71,8 +125,11 @@ class Phone:
         on_warning: Callable[[ExposureWarning], None] | None = None,
         scan_every: float | None = None,
         model: str | None = None,
+        needs_consent: bool = False,
     ) -> None:
         """Open the phone that lives in the folder `home`, or make it.
+
+        With `needs_consent` nothing is broadcast, heard or fetched before `begin`.
 
         `rng` moves moments, `entropy` makes keys and nonces; `scan_every` (seconds) fixes the
         period of scans for demonstrations; `model` (Android's Build.MODEL) calibrates levels.
@@ -91,26 +148,41 @@ class Phone:
         self._on_warning = on_warning
         self._scan_every = scan_every
         self._model = model
+        self._needs_consent = needs_consent
         self._set_aside: Path | None = None
-        self._chaff = Chaff(service, clock, self._rng, entropy)
+        self._surroundings = Surroundings(radio, clock, WallClock())
+        self._tracing = False
+        self._switched = asyncio.Event()
         self._use(*self._home.open_store(entropy))
 
     def _use(self, store: Store, key: DiaryKey, aside: Path | None) -> None:
-        self._store = store
         self._key_place = key.place
         self._set_aside = aside or self._set_aside
+        self._live_on(store)
+
+    def _live_on(self, store: Store) -> None:
+        self._store = store
+        self._settings = load_settings(store)
         self._diary = Diary(store)
         self._identity = Identity(store, self._entropy)
-        self._reporter = Reporter(
-            store, self._identity, self._service, self._clock, self._rng, self._entropy
-        )
+        clock, entropy = self._clock, self._entropy
+        self.ledger = LedgeredService(self._service, store, clock)
+        self.history = History(self._diary)
+        self.messages = Messages(store)
+        self.announcements = Announcements(store, self.ledger, clock)
+        self.handovers = Handovers(store, self.ledger, clock, entropy)
+        self.telephone = Telephone(store, self.ledger)
+        self.invitations = Invitations(store, self.ledger, entropy)
+        self.page_keys = PageKeys(store, clock)
+        self._chaff = Chaff(self.ledger, clock, self._rng, entropy)
+        self._reporter = Reporter(store, self._identity, self.ledger, clock, self._rng, entropy)
         self._checker = ExposureCheck(
             store,
             self._diary,
             self._identity,
-            self._service,
+            self.ledger,
             self._pins,
-            self._clock,
+            clock,
             self._rng,
             Closeness(Handset(model=self._model)),
             on_warning=self._on_warning,
@@ -119,10 +191,11 @@ class Phone:
             self._radio,
             self._identity,
             self._diary,
-            self._clock,
+            clock,
             self._rng,
             server_time=lambda: self._checker.documents.state.server_time,
             on_scan=self._on_scan,
+            saving=lambda: self._settings.battery == "saving",
             scan_every=self._scan_every,
             model=self._model,
         )
@@ -134,28 +207,48 @@ class Phone:
     async def run(self) -> None:
         """Trace, check and send decoys until cancelled. Raises PhoneRunningError.
 
-        A diary that turns out damaged on the way is put aside, and the phone goes on.
+        Before the owner has agreed, and once they have stopped, it only waits. A diary that
+        turns out damaged on the way is put aside, and the phone goes on.
         """
         with self._home.lock():
             try:
-                while await self._run_until_damaged():
-                    self._begin_anew()
+                while True:
+                    self._switched.clear()
+                    if not self.active:
+                        await self._switched.wait()
+                    elif await self._run_until_damaged():
+                        self._begin_anew()
             finally:
-                with suppress(RadioError):  # unplugged: it is silent already
-                    await self._radio.stop()
+                await self._fall_silent()
 
     async def _run_until_damaged(self) -> bool:
+        """Live; True once the diary is damaged, False once the owner has stopped."""
         damaged = False
+        self._tracing = True
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tracer.run())
                 group.create_task(self._check_loop())
                 group.create_task(self._chaff_loop())
+                group.create_task(self._until_switched())
+        except* _Switched:
+            await self._fall_silent()
         except* StoreError as errors:
             if errors.split(_is_damage)[1] is not None:
                 raise
             damaged = True
+        finally:
+            self._tracing = False
         return damaged
+
+    async def _until_switched(self) -> None:
+        await self._switched.wait()
+        raise _Switched
+
+    async def _fall_silent(self) -> None:
+        await self._surroundings.close()
+        with suppress(RadioError):  # unplugged: it is silent already
+            await self._radio.stop()
 
     def _begin_anew(self) -> None:
         self._store.close()
@@ -184,11 +277,12 @@ class Phone:
         check = await self.check()
         trust = self._checker.documents.trust
         if trust is not None:
-            try:
+            # Kept, or dropped for good: `status` shows whether it went out.
+            with suppress(ServiceError, ReportError):
                 if await self._reporter.resume(trust) is not None:
                     self._reported_at = self._reporter.reported_at()
-            except (ServiceError, ReportError):
-                pass  # kept, or dropped for good: `status` shows whether it went out
+            with suppress(ServiceError):
+                await self.handovers.resume()
         return check.next_at - self._clock.now()
 
     async def _chaff_loop(self) -> None:
@@ -197,6 +291,97 @@ class Phone:
             trust = self._checker.documents.trust
             if trust is not None:  # a report needs it too, and must not be told from a decoy
                 await self._chaff.send(trust)
+
+    # --- what the owner chooses ---------------------------------------------------------
+    @property
+    def settings(self) -> Settings:
+        """What the owner chose."""
+        return self._settings
+
+    @property
+    def active(self) -> bool:
+        """Whether this phone may notice others: its owner agreed, and has not stopped."""
+        agreed = self._settings.consented_at is not None or not self._needs_consent
+        return agreed and self._settings.stopped_at is None
+
+    def choose(self, **chosen: Any) -> None:
+        """Change settings by name. Raises StoreError."""
+        was_active = self.active
+        changed = msgspec.structs.replace(self._settings, **chosen)
+        save_settings(self._store, changed)
+        self._settings = changed
+        if self.active is not was_active:
+            self._switched.set()
+
+    def begin(self) -> None:
+        """The owner has agreed to what the app does. Raises StoreError."""
+        self.choose(consented_at=self._clock.now(), stopped_at=None)
+
+    def delete_everything(self, *, stop: bool = False) -> None:
+        """Delete all that is kept, and wait for `begin`; with `stop` say that it was stopped.
+
+        Language and look stay. Raises StoreError, OSError.
+        """
+        look = self._settings
+        cookie, port = self.page_keys.cookie(), self.page_keys.port
+        self._store.wipe()
+        self.page_keys.keep(cookie, port)  # its owner is looking at a page at this moment
+        self._home.forget_aside()
+        self._set_aside = None
+        self._live_on(self._store)
+        self._needs_consent = True
+        self.choose(
+            language=look.language,
+            text_size=look.text_size,
+            theme=look.theme,
+            stopped_at=self._clock.now() if stop else None,
+        )
+        self._switched.set()
+
+    def forget_warnings(self) -> None:
+        """Delete the warnings, and what they were found by. Raises StoreError."""
+        self._checker.exposures.forget_found()
+        self._store.forget_deleted()
+        self._warnings = []
+
+    def everything(self) -> Everything:
+        """All that is kept, to take along. Raises StoreError."""
+        now = self._clock.now()
+        today = utc_day_number(now)
+        return Everything(
+            settings=self._settings,
+            telephone=self.telephone.receipt(),
+            own_keys=self._identity.keys(now),
+            heard=[
+                Heard(
+                    identifier=row["rpi"].tobytes().hex(),
+                    metadata=row["aem"].tobytes().hex(),
+                    time=int(row["time"]),
+                    stands_for_seconds=int(row["since_last_scan"]),
+                    mean_level_dbm=int(row["rssi_mean"]) / 100,
+                    packets=int(row["packets"]),
+                )
+                for row in self._diary.records(today - RETENTION_DAYS, today)
+            ],
+            warnings=list(self._warnings),
+            exposure_windows=self._checker.exposures.windows(),
+            reported_at=self._reported_at,
+            handovers=self.handovers.all(),
+            messages=[told for _number, told in self.messages.all()],
+            exchanges=self.ledger.entries(),
+        )
+
+    def look_around(self) -> tuple[str, list[Neighbour]]:
+        """This phone's own masked identifier, and who is nearby; listens while it is asked."""
+        own = self._tracer.on_air
+        if not self._tracing:
+            return mask(own), []
+        return mask(own), self._surroundings.look(own)
+
+    @property
+    def looking(self) -> bool:
+        """Whether it listens without pause because somebody looks."""
+        return self._surroundings.listening
 
     # --- what the owner asks for --------------------------------------------------------
     async def check(self) -> Check:
@@ -208,8 +393,17 @@ class Phone:
             self._on_check(check)
         return check
 
-    async def report(self, code: str, consent: bool) -> Receipt:
+    async def report(
+        self,
+        code: str,
+        consent: bool,
+        *,
+        onset: str = ONSET_RECORDED,
+        on_step: Callable[[Step], None] = lambda _: None,
+    ) -> Receipt:
         """Publish this phone's keys under a one-time code, if its owner agreed to CONSENT.
+
+        `onset` is ONSET_RECORDED, ONSET_NONE or an ISO day; `on_step` hears how far it is.
 
         Raises ReportError, ServiceError, StoreError, each with a `text` for the owner. After a
         failure of the network the same call goes on where it stopped.
@@ -217,9 +411,9 @@ class Phone:
         if not consent:
             raise ReportError(ReportFault.NO_CONSENT)
         code = typed_code(code)  # what cannot be a code is said without asking anybody
-        trust = await self._trust()
+        trust = await self.trust()
         try:
-            receipt = await self._reporter.report(code, trust)
+            receipt = await self._reporter.report(code, trust, onset, on_step)
         except ServiceError as error:
             if error.reason == "permission-key-unknown":
                 self._checker.documents.doubt_documents()
@@ -227,7 +421,31 @@ class Phone:
         self._reported_at = receipt.sent_at
         return receipt
 
-    async def _trust(self) -> Trust:
+    async def hand_over_diary(self, code: str, about: About) -> Handover:
+        """Send diary and reported keys to the tracers, under the code of the report.
+
+        Raises ReportError for a malformed code, ServiceError, StoreError.
+        """
+        today = utc_day_number(self._clock.now())
+        records = self._diary.records(today - RETENTION_DAYS, today)
+        keys = self._reporter.reported_keys()
+        return await self.handovers.send_diary(diary_of(typed_code(code), about, keys, records))
+
+    def diary_records(self) -> int:
+        """How many records `hand_over_diary` would send. Raises StoreError."""
+        today = utc_day_number(self._clock.now())
+        return len(self._diary.records(today - RETENTION_DAYS, today))
+
+    def reportable_keys(self) -> int:
+        """How many keys a report would publish now. Raises StoreError."""
+        return len(self._identity.reportable(self._clock.now()))
+
+    def compared(self) -> tuple[int, int]:
+        """How many files and keys were compared with the diary in fourteen days."""
+        return self._checker.exposures.compared()
+
+    async def trust(self) -> Trust:
+        """The role keys to believe, fetched if there are none yet. Raises ReportError."""
         if self._checker.documents.trust is None:
             await self.check()
         if self._checker.documents.trust is None:
@@ -257,6 +475,10 @@ class Phone:
             low_risk_days=self._checker.low_risk_days,
             reported_at=self._reported_at,
             set_aside=self._set_aside,
+            running=self._tracing and self._radio.state is RadioState.ON,
+            radio=self._radio.state,
+            succeeded_at=state.succeeded_at,
+            check_error=state.error,
         )
 
     def diary_days(self) -> list[int]:
@@ -273,7 +495,13 @@ class Phone:
         if today == self._retained_day:
             return 0
         first = today - RETENTION_DAYS
-        parts = (self._diary, self._identity, self._checker.exposures)
+        parts = (
+            self._diary,
+            self._identity,
+            self._checker.exposures,
+            self.ledger,
+            self.messages,
+        )
         gone = sum(part.forget_before(first) for part in parts)
         if gone:
             self._store.forget_deleted()
@@ -283,6 +511,10 @@ class Phone:
     async def close(self) -> None:
         """Close the diary. Radio and service belong to whoever made them."""
         self._store.close()
+
+
+class _Switched(Exception):  # noqa: N818 - the owner began or stopped
+    pass
 
 
 def _is_damage(error: BaseException) -> bool:

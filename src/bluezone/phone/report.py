@@ -8,6 +8,7 @@ sends exactly the same again, and the service answers exactly the same.
 import datetime as dt
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -16,12 +17,18 @@ import msgspec
 
 from bluezone.clock import Clock
 from bluezone.phone.identity import Identity
+from bluezone.phone.ledger import LedgeredService
 from bluezone.phone.sealing import Entropy
-from bluezone.phone.service import Service, ServiceError, ServiceFault
+from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.phone.store import Store
 from bluezone.protocol import blind_rsa
-from bluezone.protocol.deployment import CODE_DIGITS, ROLLING_PERIOD, UPLOAD_KEY_SLOTS
-from bluezone.protocol.intervals import day_number
+from bluezone.protocol.deployment import (
+    CODE_DIGITS,
+    RETENTION_DAYS,
+    ROLLING_PERIOD,
+    UPLOAD_KEY_SLOTS,
+)
+from bluezone.protocol.intervals import day_number, vietnam_day
 from bluezone.protocol.keys import KEY_BYTES, DiagnosisKey, ReportType, TemporaryExposureKey
 from bluezone.protocol.trust import Role, Trust, TrustError
 from bluezone.protocol.unprintable import Unprintable
@@ -46,6 +53,11 @@ _PAUSE: Final = (5.0, 30.0)
 # Another process of this phone may be in the middle of it for as long as this.
 RESUME_AFTER_SECONDS: Final = 180.0
 
+# What a report says of the first symptoms: what the health worker recorded, nothing, or an ISO day.
+ONSET_RECORDED: Final = "recorded"
+ONSET_NONE: Final = "none"
+_OLDEST_ONSET_DAYS: Final = RETENTION_DAYS
+
 CONSENT: Final = _(
     "You are about to report a confirmed infection.\n"
     "What is sent: the random keys that this phone broadcast in the last {days} days, {keys} at"
@@ -59,10 +71,20 @@ CONSENT: Final = _(
 )
 
 
+class Step(Enum):
+    """How far a report is."""
+
+    PERMISSION = "permission"  # the code is being exchanged
+    PAUSE = "pause"  # so that the two messages cannot be told to belong together
+    KEYS = "keys"
+    DIARY = "diary"  # handed over besides, if the owner chose that
+
+
 class ReportFault(Enum):
     """Why a report cannot be made; the value is the sentence for the owner."""
 
     NO_CONSENT = _("Nothing was sent, because you did not agree.")
+    ONSET_WRONG = _("The first day of symptoms must be a day of the last {days} days.")
     CODE_MALFORMED = _("A code has {digits} digits. Please check what you typed.")
     NO_TRUST = _(
         "The phone has not been able to make sure that it talks to the national service. Check"
@@ -83,7 +105,7 @@ class ReportError(Exception):
 
     def text(self, language: str = DEFAULT_LANGUAGE) -> str:
         """What to tell the owner."""
-        return translate(self.fault.value, language, digits=CODE_DIGITS)
+        return translate(self.fault.value, language, digits=CODE_DIGITS, days=_OLDEST_ONSET_DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +140,7 @@ class _Pending(Unprintable, frozen=True):
     blinded: dict[str, _Blinded]  # by permission key id
     touched_at: float
     permission: _Permission | None = None
+    onset: str = ONSET_RECORDED
 
 
 class Reporter:
@@ -127,7 +150,7 @@ class Reporter:
         self,
         store: Store,
         identity: Identity,
-        service: Service,
+        service: LedgeredService,
         clock: Clock,
         rng: random.Random,
         entropy: Entropy = os.urandom,
@@ -143,15 +166,27 @@ class Reporter:
         """When this phone last reported (Unix time), or None."""
         return self._store.load(_REPORTED, float)
 
-    async def report(self, code: str, trust: Trust) -> Receipt:
+    async def report(
+        self,
+        code: str,
+        trust: Trust,
+        onset: str = ONSET_RECORDED,
+        on_step: Callable[[Step], None] = lambda _: None,
+    ) -> Receipt:
         """Both legs for a code of digits. Raises ReportError, ServiceError, StoreError.
 
         After a ServiceError that is not final, the same call goes on where it stopped.
+        `on_step` hears how far it is.
         """
+        check_onset(onset, self._clock.now())
         pending = self._store.load(_PENDING, _Pending)
         if pending is None or (pending.permission is None and pending.code != code):
-            pending = self._begin(code, trust)
-        return await self._finish(pending, trust)
+            pending = self._begin(code, trust, onset)
+        return await self._finish(pending, trust, on_step)
+
+    def reported_keys(self) -> list[TemporaryExposureKey]:
+        """The keys that the last report published, as they were. Raises StoreError."""
+        return self._identity.reported()
 
     async def resume(self, trust: Trust) -> Receipt | None:
         """Go on with a report that nobody is working on; None if there is none."""
@@ -160,7 +195,7 @@ class Reporter:
             return None
         return await self._finish(pending, trust)
 
-    def _begin(self, code: str, trust: Trust) -> _Pending:
+    def _begin(self, code: str, trust: Trust, onset: str) -> _Pending:
         now = self._clock.now()
         permission_keys = trust.rsa_keys(Role.PERMISSION, now)
         if not permission_keys:
@@ -176,16 +211,21 @@ class Reporter:
                 prepared = blind_rsa.prepare(digest, self._entropy)
                 blinded[key_id] = _Blinded(prepared, *blind_rsa.blind(key, prepared, self._entropy))
             filler = self._entropy(KEY_BYTES * (UPLOAD_KEY_SLOTS - len(teks)))
-            pending = _Pending(code, teks, filler, blinded, now)
+            pending = _Pending(code, teks, filler, blinded, now, onset=onset)
             self._store.save(_PENDING, pending)
         return pending
 
-    async def _finish(self, pending: _Pending, trust: Trust) -> Receipt:
+    async def _finish(
+        self, pending: _Pending, trust: Trust, on_step: Callable[[Step], None] = lambda _: None
+    ) -> Receipt:
         permission = pending.permission
         try:
             if permission is None:
+                on_step(Step.PERMISSION)
                 permission = await self._ask_permission(pending, trust)
+                on_step(Step.PAUSE)
                 await self._clock.sleep(pause(self._rng))
+            on_step(Step.KEYS)
             return await self._upload(pending, permission)
         except (ReportError, ServiceError) as error:
             if isinstance(error, ReportError) or error.final:
@@ -236,12 +276,15 @@ class Reporter:
         return permission
 
     async def _upload(self, pending: _Pending, permission: _Permission) -> Receipt:
+        onset = {ONSET_RECORDED: permission.symptom_onset, ONSET_NONE: None}.get(
+            pending.onset, pending.onset
+        )
         slots = [
             UploadedKey(
                 key=tek.key,
                 rolling_start=tek.rolling_start,
                 rolling_period=tek.rolling_period,
-                days_since_onset=_days_since(permission.symptom_onset, tek),
+                days_since_onset=_days_since(onset, tek),
             )
             for tek in pending.teks
         ]
@@ -259,6 +302,18 @@ class Reporter:
             self._store.save(_REPORTED, now)
             self._store.drop(_PENDING)
         return Receipt(len(pending.teks), ReportType(permission.report_type), now)
+
+
+def check_onset(onset: str, now: float) -> None:
+    """Raises ReportError unless it is ONSET_RECORDED, ONSET_NONE or an ISO day lately."""
+    if onset in (ONSET_RECORDED, ONSET_NONE):
+        return
+    try:
+        age = vietnam_day(now) - dt.date.fromisoformat(onset)
+    except ValueError:
+        raise ReportError(ReportFault.ONSET_WRONG) from None
+    if not 0 <= age.days <= _OLDEST_ONSET_DAYS:
+        raise ReportError(ReportFault.ONSET_WRONG)
 
 
 def typed_code(text: str) -> str:

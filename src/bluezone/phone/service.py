@@ -85,6 +85,11 @@ class Service:
         self._transport = transport
         self._downloads = self._client()
 
+    @property
+    def address(self) -> str:
+        """The base address."""
+        return str(self._base_url)
+
     async def fetch(self, path: str, max_bytes: int, etag: str | None = None) -> Fetched:
         """GET a file of at most `max_bytes`. Raises ServiceError."""
         headers = {"If-None-Match": etag} if etag else {}
@@ -146,7 +151,7 @@ class Service:
 
 
 def _check(status: int, body: bytes) -> None:
-    if status == httpx.codes.OK:
+    if httpx.codes.is_success(status):
         return
     try:
         refusal = msgspec.json.decode(body, type=Refusal)

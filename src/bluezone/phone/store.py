@@ -16,11 +16,11 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
 T = TypeVar("T")
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 # `day` is a day number (UTC, but Vietnamese of windows and warnings), left readable so that
 # retention works without unsealing; everything that says where a person was or whom they met
 # is sealed.
-_SCHEMA: Final = """
+_FIRST: Final = """
 CREATE TABLE scan (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL);
 CREATE INDEX scan_by_day ON scan (day);
 CREATE TABLE tek (rolling_start INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
@@ -32,6 +32,12 @@ CREATE TABLE exposure_window (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, seal
 CREATE TABLE warning (day INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
 CREATE TABLE state (name TEXT PRIMARY KEY, sealed BLOB NOT NULL);
 """
+_SECOND: Final = """
+CREATE TABLE exchange (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL);
+CREATE TABLE told (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL);
+ALTER TABLE key_file ADD COLUMN keys INTEGER NOT NULL DEFAULT 0;
+"""
+_STEPS: Final = (_FIRST, _SECOND)  # from one version of the file to the next
 _BUSY_SECONDS: Final = 5.0
 _KEY_CHECK: Final = "key-check"
 
@@ -108,10 +114,11 @@ class Store:
             version = self.execute("PRAGMA user_version")[0][0]
             if version > _VERSION:
                 raise StoreError(StoreFault.NEWER, f"version {version}; update this app")
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            for step in _STEPS[version:]:
+                for statement in step.split(";"):
                     self.execute(statement)
-                self.execute(f"PRAGMA user_version = {_VERSION}")
+            self.execute(f"PRAGMA user_version = {_VERSION}")
+            if version == 0:
                 self.save(_KEY_CHECK, True)
         if self.execute("PRAGMA quick_check(1)") != [("ok",)]:
             raise StoreError(StoreFault.DAMAGED, "its pages do not fit together")
@@ -169,6 +176,14 @@ class Store:
             return msgspec.msgpack.decode(self.sealer.unseal(sealed, place.encode()), type=kind)
         except (UnsealError, msgspec.DecodeError) as error:
             raise StoreError(StoreFault.DAMAGED, str(error)) from error
+
+    def wipe(self) -> None:
+        """Delete everything that is kept; the file and its key stay. Raises StoreError."""
+        with self.transaction():
+            for (table,) in self.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+                self.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            self.save(_KEY_CHECK, True)
+        self.forget_deleted()
 
     def forget_deleted(self) -> None:
         """Empty the write-ahead log, which still holds what was deleted. Raises StoreError."""

@@ -40,6 +40,11 @@ def in_all_languages(message: str, **values: object) -> dict[str, str]:
     return {language: translate(message, language, **values) for language in LANGUAGES}
 
 
+def words(language: str) -> dict[str, str]:
+    """All messages with their text in `language`, for pages that translate by themselves."""
+    return dict(_messages(language))
+
+
 def _(message: str) -> str:
     """Mark a message for extraction; it is translated where it is shown."""
     return message

@@ -12,7 +12,6 @@ import msgspec
 
 VERSION: Final = 1
 Text = dict[str, str]  # by language: "vi", "en"
-Closeness = Literal["near", "middle", "far"]
 RadioState = Literal["on", "off", "no-permission", "unavailable"]
 ExposureState = Literal["none", "possible", "confirmed", "cleared"]
 AboutWhom = Literal["self", "child", "relative"]
@@ -198,7 +197,7 @@ class HistoryContact(Answer):
     start: float
     end: float
     minutes: int
-    closeness: Closeness
+    closeness: Literal["near", "middle", "far"]
 
 
 class HistoryDay(Answer):
@@ -324,7 +323,7 @@ class ReportProgress(Answer):
     """GET report. A report takes up to half a minute; a phone that dies goes on later."""
 
     state: Literal["none", "sending", "done", "failed"]
-    step: Literal["", "permission", "pause", "keys", "diary"]
+    step: str  # "", "permission", "pause", "keys" or "diary"
     keys: int
     sent_at: float | None
     handover: Handover | None
@@ -418,7 +417,7 @@ class About(Answer):
     """GET about."""
 
     version: str
-    source: str
+    source: str  # where the source code that runs lies
     licence: str
     service: str
     pins: list[str]  # fingerprints of the root keys that this phone believes

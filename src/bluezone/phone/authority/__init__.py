@@ -1,0 +1,1 @@
+"""What a person and the health authority exchange, each time by the person's choice."""

@@ -1,0 +1,119 @@
+"""News and health stations of the authority, as far as they are signed."""
+
+from typing import Final
+
+import msgspec
+
+from bluezone.clock import Clock
+from bluezone.phone.documents import MAX_DOCUMENT_BYTES
+from bluezone.phone.ledger import LedgeredService
+from bluezone.phone.store import Store
+from bluezone.protocol.announcements import HealthStation, News, Stations, read_announcement
+from bluezone.protocol.envelope import EnvelopeError
+from bluezone.protocol.trust import Trust
+from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
+
+_NEWS: Final = "news"
+_READ: Final = "news-read"
+_STATIONS: Final = "stations"
+NOT_SIGNED: Final = _(
+    "What came as news is not signed by the health authority, so it was thrown away."
+)
+
+
+class AnnouncementError(Exception):
+    """A document was refused; what was accepted before stays."""
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What to tell the owner."""
+        return translate(NOT_SIGNED, language)
+
+
+class _KeptNews(msgspec.Struct, frozen=True):
+    news: News
+    etag: str | None
+    checked_at: float
+
+
+class _KeptStations(msgspec.Struct, frozen=True):
+    stations: Stations
+    etag: str | None
+
+
+class Announcements:
+    """What was accepted, and how to get what is newer."""
+
+    def __init__(self, store: Store, service: LedgeredService, clock: Clock) -> None:
+        self._store = store
+        self._service = service
+        self._clock = clock
+
+    def news(self) -> tuple[News | None, float | None]:
+        """The accepted news and when it was last asked for. Raises StoreError."""
+        kept = self._store.load(_NEWS, _KeptNews)
+        return (kept.news, kept.checked_at) if kept else (None, None)
+
+    def read(self) -> frozenset[str]:
+        """Ids of the news that the owner has read. Raises StoreError."""
+        return frozenset(self._store.load(_READ, list[str]) or [])
+
+    def mark_read(self, ids: list[str]) -> None:
+        """Of those that exist. Raises StoreError."""
+        news, _checked_at = self.news()
+        known = {item.id for item in news.items} if news else set()
+        self._store.save(_READ, sorted((self.read() | set(ids)) & known))
+
+    async def refresh_news(self, trust: Trust) -> list[str]:
+        """Fetch what is new; ids not seen before. Raises ServiceError, AnnouncementError."""
+        kept = self._store.load(_NEWS, _KeptNews)
+        now = self._clock.now()
+        fetched = await self._service.fetch(
+            "/v1/news.json", MAX_DOCUMENT_BYTES, kept.etag if kept else None
+        )
+        if fetched.body is None and kept is not None:
+            self._store.save(_NEWS, msgspec.structs.replace(kept, checked_at=now))
+            return []
+        try:
+            news = read_announcement(
+                fetched.body or b"",
+                News,
+                trust,
+                now,
+                last_sequence=kept.news.sequence if kept else 0,
+            )
+        except EnvelopeError as error:
+            raise AnnouncementError(str(error)) from error
+        self._store.save(_NEWS, _KeptNews(news, fetched.etag, now))
+        before = {item.id for item in kept.news.items} if kept else set()
+        return [item.id for item in news.items if item.id not in before]
+
+    def station(self, commune: str | None) -> HealthStation | None:
+        """The health station of a commune, if its province's list is here. Raises StoreError."""
+        kept = self._store.load(_STATIONS, _KeptStations)
+        if kept is None or commune is None:
+            return None
+        return next((one for one in kept.stations.stations if one.commune == commune), None)
+
+    async def refresh_stations(self, province: str, trust: Trust) -> None:
+        """Fetch the list of one province. Raises ServiceError, AnnouncementError."""
+        kept = self._store.load(_STATIONS, _KeptStations)
+        if kept is not None and kept.stations.province != province:
+            kept = None
+        fetched = await self._service.fetch(
+            f"/v1/stations/{province}.json", MAX_DOCUMENT_BYTES, kept.etag if kept else None
+        )
+        if fetched.body is None:
+            return
+        try:
+            stations = read_announcement(
+                fetched.body,
+                Stations,
+                trust,
+                self._clock.now(),
+                last_sequence=kept.stations.sequence if kept else 0,
+            )
+        except EnvelopeError as error:
+            raise AnnouncementError(str(error)) from error
+        if stations.province != province:
+            raise AnnouncementError("stations of another province")
+        self._store.save(_STATIONS, _KeptStations(stations, fetched.etag))

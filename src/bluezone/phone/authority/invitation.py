@@ -1,0 +1,74 @@
+"""This phone's own invitation, and the one it was installed through."""
+
+import os
+from typing import Final
+
+import msgspec
+
+from bluezone.phone.ledger import LedgeredService
+from bluezone.phone.sealing import Entropy
+from bluezone.phone.service import ServiceError, ServiceFault
+from bluezone.phone.store import Store
+from bluezone.protocol.invitation import (
+    SECRET_BYTES,
+    InvitationCount,
+    InvitationSecret,
+    Invited,
+    invitation_code,
+)
+
+_SECRET: Final = "invitation"  # noqa: S105 - the name of a row
+_INVITED_BY: Final = "invited-by"
+
+
+class Invitations:
+    """The code to give away, how many came by it, and thanks to whoever invited."""
+
+    def __init__(
+        self, store: Store, service: LedgeredService, entropy: Entropy = os.urandom
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._entropy = entropy
+
+    def code(self) -> str:
+        """This phone's invitation code, made when it is first asked for. Raises StoreError."""
+        return invitation_code(self._secret())
+
+    def link(self) -> str:
+        """The public page that explains, with the code."""
+        return f"{self._service.address.rstrip('/')}/moi/{self.code()}"
+
+    async def count(self) -> int:
+        """How many installed through it. Raises ServiceError, StoreError."""
+        question = msgspec.json.encode(InvitationSecret(secret=self._secret()))
+        answer = await self._service.send("/v1/invitations/count", question)
+        try:
+            return msgspec.json.decode(answer, type=InvitationCount).installed
+        except msgspec.DecodeError as error:
+            raise ServiceError(ServiceFault.NOT_UNDERSTOOD, "a count") from error
+
+    def remember(self, code: str) -> None:
+        """Installed through the invitation `code`; the service is told once. Raises StoreError."""
+        self._store.save(_INVITED_BY, code)
+
+    async def tell(self) -> None:
+        """Tell what `remember` was told, if it has not been. Raises ServiceError, StoreError."""
+        code = self._store.load(_INVITED_BY, str)
+        if not code:
+            return
+        try:
+            await self._service.send(
+                "/v1/invitations", msgspec.json.encode(Invited(invitation=code))
+            )
+        except ServiceError as error:
+            if not error.final:
+                raise
+        self._store.save(_INVITED_BY, "")  # told: never again, even after a new start
+
+    def _secret(self) -> bytes:
+        secret = self._store.load(_SECRET, bytes)
+        if secret is None:
+            secret = self._entropy(SECRET_BYTES)
+            self._store.save(_SECRET, secret)
+        return secret

@@ -1,0 +1,135 @@
+"""The ledger: every exchange with the service, for the owner to read.
+
+It stands between the phone and its `Service`, so nothing can leave without an entry. Decoys are
+named as what they are; who reads the ledger holds the unlocked phone anyway.
+"""
+
+from contextlib import suppress
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from bluezone.clock import Clock
+from bluezone.phone.service import Fetched, Service, ServiceError
+from bluezone.phone.store import Store, StoreError
+from bluezone.protocol.intervals import utc_day_number
+from bluezone.web.catalogue import _
+
+
+class Purpose(Enum):
+    """Why something was exchanged; the value is the sentence for the owner."""
+
+    LIST = _("Asked for the list of key files. Every phone asks the same; nothing of you is in it.")
+    KEYS = _("Fetched a file with keys of confirmed cases, the same for every phone.")
+    RULES = _("Fetched the signed rules: whose signatures count, how encounters are judged.")
+    NEWS = _("Fetched the news of the health authority, the same for every phone.")
+    STATIONS = _(
+        "Fetched the health stations of your province, so the service learns the province."
+    )
+    CODE = _("Your report: the one-time code, exchanged for a permission. No keys, no name.")
+    REPORT = _("Your report: the random keys of this phone. No name, no number, not whom you met.")
+    DECOY = _("A decoy without content, so that nobody on the network can tell who reports.")
+    DETAILS = _("Details that you chose to send to the health authority.")
+    DIARY = _("Your diary, which you chose to hand to the tracers.")
+    ASKED = _("Asked what became of what you sent, or took it back.")
+    NUMBER = _("Your telephone number, to send a code to it.")
+    INVITED = _("Counted an invitation: its code, nothing of you.")
+
+
+_BY_PATH: Final = (
+    ("/v1/index.json", Purpose.LIST),
+    ("/v1/exports/", Purpose.KEYS),
+    ("/v1/trust.json", Purpose.RULES),
+    ("/v1/configuration.json", Purpose.RULES),
+    ("/v1/news.json", Purpose.NEWS),
+    ("/v1/stations/", Purpose.STATIONS),
+    ("/v1/permission", Purpose.CODE),
+    ("/v1/keys", Purpose.REPORT),
+    ("/v1/handovers/details", Purpose.DETAILS),
+    ("/v1/handovers/diary", Purpose.DIARY),
+    ("/v1/handovers/", Purpose.ASKED),
+    ("/v1/phone-numbers", Purpose.NUMBER),
+    ("/v1/invitations", Purpose.INVITED),
+)
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """One message out and its answer; sizes in bytes, without headers."""
+
+    time: float
+    purpose: str  # a Purpose's name
+    path: str
+    sent: int
+    received: int
+    ok: bool
+
+
+class LedgeredService:
+    """A `Service` whose every exchange is written down."""
+
+    def __init__(self, service: Service, store: Store, clock: Clock) -> None:
+        self._service = service
+        self._store = store
+        self._clock = clock
+
+    @property
+    def address(self) -> str:
+        """The base address of the service."""
+        return self._service.address
+
+    async def fetch(self, path: str, max_bytes: int, etag: str | None = None) -> Fetched:
+        """As `Service.fetch`."""
+        try:
+            fetched = await self._service.fetch(path, max_bytes, etag)
+        except ServiceError:
+            self._write(path, 0, 0, ok=False)
+            raise
+        self._write(path, 0, len(fetched.body or b""))
+        return fetched
+
+    async def send(self, path: str, body: bytes, *, decoy: bool = False) -> bytes:
+        """As `Service.send`; `decoy` says that it is chaff."""
+        purpose = Purpose.DECOY if decoy else None
+        try:
+            answer = await self._service.send(path, body)
+        except ServiceError:
+            # A refusal was sent as well, and of a broken connection nobody knows.
+            self._write(path, len(body), 0, ok=False, purpose=purpose)
+            raise
+        self._write(path, len(body), len(answer), purpose=purpose)
+        return answer
+
+    def entries(self) -> list[Exchange]:
+        """What has been exchanged, newest first. Raises StoreError."""
+        return [
+            self._store.open(sealed, f"exchange:{day}", Exchange)
+            for day, sealed in self._store.execute(
+                "SELECT day, sealed FROM exchange ORDER BY id DESC"
+            )
+        ]
+
+    def forget_before(self, day: int) -> int:
+        """Delete the entries of all UTC days before `day`; return how many."""
+        gone = self._store.execute("SELECT count(*) FROM exchange WHERE day < ?", (day,))[0][0]
+        self._store.execute("DELETE FROM exchange WHERE day < ?", (day,))
+        return int(gone)
+
+    def _write(
+        self,
+        path: str,
+        sent: int,
+        received: int,
+        *,
+        ok: bool = True,
+        purpose: Purpose | None = None,
+    ) -> None:
+        purpose = purpose or next(one for start, one in _BY_PATH if path.startswith(start))
+        now = self._clock.now()
+        day = utc_day_number(now)
+        entry = Exchange(now, purpose.name, path, sent, received, ok)
+        with suppress(StoreError):  # a full disk must not keep a warning away; it is said elsewhere
+            self._store.execute(
+                "INSERT INTO exchange (day, sealed) VALUES (?, ?)",
+                (day, self._store.seal(entry, f"exchange:{day}")),
+            )

@@ -1,0 +1,69 @@
+"""What the phone told its owner, to be read again: one row for each message, kept for 14 days."""
+
+from enum import StrEnum
+
+import msgspec
+
+from bluezone.phone.store import Store
+from bluezone.protocol.intervals import utc_day_number
+
+
+class Kind(StrEnum):
+    """What a message is about."""
+
+    EXPOSURE = "exposure"
+    BLUETOOTH = "bluetooth"  # off for an hour
+    CHECK = "check"  # no successful look for exposures for a day
+    NEWS = "news"
+    HEALTH_STAFF = "health-staff"  # what became of a hand-over
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One message, in every language."""
+
+    kind: Kind
+    time: float
+    text: dict[str, str]
+    read: bool = False
+
+
+class Messages:
+    """The messages so far."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, told: Told) -> None:
+        """Keep one. Raises StoreError."""
+        day = utc_day_number(told.time)
+        self._store.execute(
+            "INSERT INTO told (day, sealed) VALUES (?, ?)",
+            (day, self._store.seal(told, f"told:{day}")),
+        )
+
+    def all(self) -> list[tuple[int, Told]]:
+        """(number, message), newest first. Raises StoreError."""
+        return [
+            (number, self._store.open(sealed, f"told:{day}", Told))
+            for number, day, sealed in self._store.execute(
+                "SELECT id, day, sealed FROM told ORDER BY id DESC"
+            )
+        ]
+
+    def mark_read(self) -> None:
+        """All of them. Raises StoreError."""
+        with self._store.transaction():
+            for number, told in self.all():
+                if not told.read:
+                    day = utc_day_number(told.time)
+                    seen = msgspec.structs.replace(told, read=True)
+                    self._store.execute(
+                        "UPDATE told SET sealed = ? WHERE id = ?",
+                        (self._store.seal(seen, f"told:{day}"), number),
+                    )
+
+    def forget_before(self, day: int) -> int:
+        """Delete the messages of all UTC days before `day`; return how many."""
+        gone = self._store.execute("SELECT count(*) FROM told WHERE day < ?", (day,))[0][0]
+        self._store.execute("DELETE FROM told WHERE day < ?", (day,))
+        return int(gone)
