@@ -1,0 +1,4 @@
+// Questions and answers: all text is in the page.
+import { screen } from "./app.js";
+
+screen();

@@ -1,0 +1,145 @@
+// I tested positive: the code, what to share, a preview, consent, the way it goes, a receipt.
+import { act, screen } from "./app.js";
+import { ask, post } from "./ask.js";
+import { $, h, put, values } from "./dom.js";
+import { isoDay, now } from "./format.js";
+import { announce } from "./frame.js";
+import { aboutWhom, consentForm, previewCard } from "./preview.js";
+import { progressCard } from "./progress.js";
+import { say, t } from "./words.js";
+
+const DIGITS = 12;
+let step = null;
+let wish = { code: "", about: "self", diary: false, onset: "recorded" };
+let preview = null;
+let progress = null;
+
+takeFragment();
+screen({ load, draw });
+
+async function load() {
+  progress = await ask("report");
+  step ??= progress.state === "none" || wish.code ? "code" : "progress";
+  return progress;
+}
+
+// A link or QR code of the health worker carries the code behind #, which no server ever sees.
+function takeFragment() {
+  const found = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (!found) return;
+  wish.code = onlyDigits(found);
+  history.replaceState(null, "", location.pathname); // not left in the browser's history
+}
+
+const onlyDigits = (text) => text.replace(/\D/g, "").slice(0, DIGITS);
+const grouped = (digits) => digits.replace(/(\d{4})(?=\d)/g, "$1 ");
+
+function draw() {
+  if (step === "share" && $("#share-form")) keep();
+  put("#flow", { code: codeForm, share: shareForm, check, progress: theProgress }[step]());
+}
+
+function go(next) {
+  step = next;
+  put("#flow"); // a new step begins with an empty page, nothing of it is kept
+  draw();
+  scrollTo(0, 0);
+  const title = $("#flow h2");
+  if (!title) return;
+  title.tabIndex = -1;
+  title.focus({ preventScroll: true });
+}
+
+function codeForm() {
+  const wrong = h("p", { class: "wrong", id: "code-wrong", role: "alert" });
+  const input = h("input", {
+    id: "code",
+    class: "code",
+    name: "code",
+    value: grouped(wish.code),
+    inputmode: "numeric",
+    autocomplete: "one-time-code",
+    "aria-describedby": "code-hint code-wrong",
+    placeholder: "0000 0000 0000",
+    oninput: () => {
+      const atEnd = input.selectionEnd === input.value.length;
+      wish.code = onlyDigits(input.value);
+      if (atEnd) input.value = grouped(wish.code); // never under a cursor in the middle
+      wrong.textContent = "";
+    },
+  });
+  const next = (event) => {
+    event.preventDefault();
+    if (wish.code.length === DIGITS) return go("share");
+    wrong.textContent = t("The code has 12 digits; {n} are here.", { n: wish.code.length });
+    input.focus();
+  };
+  return h(
+    "form",
+    { onsubmit: next, novalidate: true },
+    h("h2", null, t("Enter your code")),
+    h("p", null, t("Health staff give you the code together with the result of your test. It works once.")),
+    h("div", { class: "field" }, h("label", { for: "code" }, t("Code of 12 digits")), input, h("p", { class: "quiet", id: "code-hint" }, t("You can also open the link, or scan the picture, that you received.")), wrong),
+    h("button", { class: "button main wide", id: "next", type: "submit" }, t("Continue")),
+    progress?.state === "done" ? h("p", null, h("button", { class: "button text", type: "button", id: "receipt", onclick: () => go("progress") }, t("See the receipt"))) : null,
+  );
+}
+
+function keep() {
+  const { about, diary, onset, day } = values($("#share-form"));
+  wish = { ...wish, about, diary, onset: onset === "day" ? day || "day" : onset };
+}
+
+function shareForm() {
+  const today = isoDay(now());
+  const ownDay = !["recorded", "none"].includes(wish.onset);
+  const day = h("input", { type: "date", id: "day", name: "day", max: today, min: isoDay(now() - 30 * 86_400), value: ownDay && wish.onset !== "day" ? wish.onset : null, "aria-label": t("Day of the first symptoms"), onfocus: () => ($("#onset-day").checked = true) });
+  const onset = (value, words) => h("label", { class: "choice" }, h("input", { type: "radio", name: "onset", id: `onset-${value}`, value, checked: ownDay ? value === "day" : value === wish.onset }), h("span", null, words));
+  const look = async (event) => {
+    event.preventDefault();
+    keep();
+    if (wish.onset === "day") return day.focus();
+    const done = await act(event.submitter ?? $("#look"), () => post("report/preview", wish));
+    if (!done) return;
+    preview = done.value;
+    go("check");
+  };
+  return h(
+    "form",
+    { id: "share-form", onsubmit: look, novalidate: true },
+    h("h2", null, t("What do you want to share?")),
+    aboutWhom(wish.about),
+    h("fieldset", null, h("legend", null, t("First symptoms")), onset("recorded", t("As the health staff wrote down")), onset("none", t("No symptoms")), onset("day", t("Another day:")), day),
+    h("fieldset", null, h("legend", null, t("Share")), h("label", { class: "choice" }, h("input", { type: "checkbox", checked: true, disabled: true }), h("span", null, t("The keys of this phone"), h("small", null, t("They warn the people who were near you, without your name. Without them a report has no purpose.")))), h("label", { class: "choice" }, h("input", { type: "checkbox", name: "diary", id: "diary", checked: wish.diary }), h("span", null, t("Also my contact diary"), h("small", null, t("It helps health staff to find people faster. Only they read it. Not required."))))),
+    h("div", { class: "act" }, h("button", { class: "button main wide", id: "look", type: "submit" }, t("See what would be sent")), h("button", { class: "button wide", type: "button", onclick: () => (keep(), go("code")) }, t("Back to the code"))),
+  );
+}
+
+function check() {
+  const send = async (button) => {
+    const done = await act(button, () => post("report", { ...wish, consent: true }));
+    if (!done) return;
+    progress = done.value;
+    go("progress");
+  };
+  return [previewCard(preview), consentForm(say(preview.consent), { send, back: () => go("share"), label: t("Send and warn others") })];
+}
+
+let waiting = 0;
+
+function theProgress() {
+  clearTimeout(waiting);
+  if (progress.state === "sending") waiting = setTimeout(ahead, 1000);
+  return progressCard(progress, () => {
+    wish.code = progress.state === "failed" ? wish.code : "";
+    go("code");
+  });
+}
+
+async function ahead() {
+  const before = progress.state;
+  progress = await ask("report").catch(() => progress);
+  if (step !== "progress") return;
+  draw();
+  if (progress.state !== before) announce(progress.state === "done" ? t("Your report was sent.") : say(progress.fault?.message));
+}

@@ -1,0 +1,289 @@
+"""The app's pages over canned answers: every page, both languages, every width, every state."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from bluezone.phone.app import interface as api
+from tests.browser import answers
+from tests.browser.canned import PAGES, CannedCore
+
+pytestmark = pytest.mark.browser
+_PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "app"
+_ALL = sorted(file.stem for file in PAGES.glob("*.html") if file.stem not in ("start", "locked"))
+_H1 = "main h1, main .hero h1"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def core() -> Iterator[CannedCore]:
+    core = CannedCore()
+    yield core
+    core.close()
+
+
+class Visit:
+    """A page that watches: no fault of a script or the policy, no request to anybody else."""
+
+    def __init__(self, page: Page, core: CannedCore) -> None:
+        self.page = page
+        self.core = core
+        self.faults: list[str] = []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda said: self._hear(said.type, said.text))
+        page.on("request", lambda request: self._see(request.url))
+
+    def _hear(self, kind: str, text: str) -> None:
+        # A refused question is what some tests are about; the browser logs it all the same.
+        if kind == "error" and "Failed to load resource" not in text:
+            self.faults.append(text)
+
+    def _see(self, url: str) -> None:
+        if not url.startswith((self.core.url, "data:", "blob:")):
+            self.faults.append(f"a request left the phone: {url}")
+
+    def open(self, name: str, **state: Any) -> Page:
+        """The page `name` of a phone in the usual state but for `state`."""
+        self.core.answers["GET state"] = lambda _: answers.usual_state(**state)
+        self.page.goto(f"{self.core.url}{name}.html")
+        expect(self.page.locator("html")).to_have_attribute("data-ready", "")
+        expect(self.page.locator("main[data-loading]")).to_have_count(0)
+        return self.page
+
+    def width(self) -> int:
+        width: int = self.page.evaluate("document.documentElement.scrollWidth")
+        return width
+
+    def check_access(self, what: str) -> None:
+        """axe-core finds no violation."""
+        found = Axe().run(self.page)
+        assert found.violations_count == 0, f"{what}: {found.generate_report()}"
+
+    def picture(self, name: str) -> None:
+        """Renew a picture of the documentation, when asked to."""
+        if os.environ.get("BLUEZONE_PICTURES"):
+            _PICTURES.mkdir(parents=True, exist_ok=True)
+            self.page.wait_for_timeout(300)
+            self.page.screenshot(path=_PICTURES / f"{name}.png")
+
+
+@pytest.fixture
+def visit(chromium: Browser, core: CannedCore) -> Iterator[Visit]:
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844},
+        service_workers="block",
+        reduced_motion="reduce",
+    )
+    visit = Visit(context.new_page(), core)
+    visit.page.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
+    yield visit
+    context.close()
+    assert visit.faults == []
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+@pytest.mark.parametrize("name", _ALL)
+def test_every_page_everywhere(visit: Visit, name: str, language: str) -> None:
+    visit.core.answers["POST exposures/read"] = answers.exposures("possible")
+    visit.core.answers["GET exposures"] = answers.exposures("possible")
+    page = visit.open(name, language=language, theme="light")
+    expect(page.locator("html")).to_have_attribute("lang", language)
+    expect(page.locator(_H1).first).to_be_visible()
+    assert page.title().endswith(" · Bluezone")
+    visit.picture(f"{name}-{language}")
+    for theme in ("light", "dark"):
+        page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
+        visit.check_access(f"{name} in {language}, {theme}")
+    for width in (320, 390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert visit.width() <= width, f"{name} is wider than {width} pixels"
+    page.set_viewport_size({"width": 320, "height": 844})
+    page.evaluate("document.documentElement.dataset.text = 'largest'")
+    for part in page.locator("details").all():
+        part.evaluate("part => part.open = true")
+    assert visit.width() <= 320, f"{name} with the largest text is wider than the phone"
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("index", "scan"),
+        ("index", "to-report"),
+        ("index", "tab-more"),
+        ("history", "delete-all"),
+        ("exposure", "call-station"),
+        ("exposure", "send-details"),
+        ("details", "look"),
+        ("report", "next"),
+        ("settings", "stop"),
+    ],
+)
+def test_the_keyboard_reaches(visit: Visit, name: str, action: str) -> None:
+    visit.core.answers["POST exposures/read"] = answers.exposures("possible")
+    visit.core.answers["GET exposures"] = answers.exposures("possible")
+    page = visit.open(name)
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        found = page.evaluate("document.activeElement?.id")
+        if found == action:
+            break
+    assert found == action
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", "the focus is not seen"
+
+
+def test_the_language_changes_at_once(visit: Visit) -> None:
+    page = visit.open("index")
+    expect(page.locator(_H1)).to_have_text("Chưa thấy tiếp xúc với ca bệnh")
+    page.evaluate("window.stays = true")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator(_H1)).to_have_text("No contact with a case found")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page).to_have_title("Home · Bluezone")
+    assert page.evaluate("window.stays"), "the page was loaded anew"
+    assert ("POST settings", {"language": "en"}) in visit.core.asked
+
+
+def both(vi: str, en: str) -> api.Text:
+    return {"vi": vi, "en": en}
+
+
+def test_home_says_what_is_wrong(visit: Visit) -> None:
+    off = api.Problem("bluetooth-off", both("Bluetooth đang tắt.", "Bluetooth is off."), True)
+    page = visit.open("index", problems=[off], radio="off", running=False)
+    expect(page.get_by_role("alert").filter(has_text="Bluetooth đang tắt.")).to_be_visible()
+    expect(page.locator("#running")).to_contain_text("không ghi nhận ai")
+    visit.check_access("home with a problem")
+    visit.picture("index-problem-vi")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("possible", "Bạn có thể đã ở gần ca bệnh"),
+        ("confirmed", "bạn là người tiếp xúc gần"),
+        ("cleared", "bạn yên tâm"),
+    ],
+)
+def test_home_and_warning_in_each_state(visit: Visit, state: api.ExposureState, words: str) -> None:
+    visit.core.answers["POST exposures/read"] = answers.exposures(state)
+    visit.core.answers["GET exposures"] = answers.exposures(state)
+    page = visit.open("index", exposure=api.Exposure(state, 1, True), theme="light")
+    expect(page.locator(_H1)).to_contain_text(words)
+    visit.check_access(f"home, {state}")
+    visit.picture(f"index-{state}-vi")
+    page.locator("#see").click()
+    expect(page.locator(_H1)).to_contain_text(words)
+    expect(page.locator("#why-0")).not_to_have_attribute("open", "")
+    page.locator("#why-0 summary").click()
+    expect(page.get_by_text("đã nghe 2 mã")).to_be_visible()
+    expect(page.locator("#call-station")).to_have_attribute("href", "tel:02363822116")
+    visit.check_access(f"warning, {state}")
+    visit.picture(f"exposure-{state}-vi")
+
+
+def test_a_stopped_phone_can_begin_again(visit: Visit) -> None:
+    page = visit.open("index", stopped=True, running=False, started=False)
+    expect(page.locator(_H1)).to_have_text("Bluezone đã ngừng")
+    expect(page.locator("#scan")).to_be_hidden()
+    visit.core.answers["GET state"] = lambda _: answers.usual_state(started=False)
+    page.locator("#resume").click()
+    page.wait_for_url("**/start.html")
+
+
+def test_reported(visit: Visit) -> None:
+    page = visit.open("index", report=api.ReportSummary(answers.time.time(), False))
+    expect(page.locator(_H1)).to_have_text("Bạn đã báo mình mắc bệnh")
+
+
+@pytest.mark.parametrize("name", ["history", "news", "notices", "around", "about"])
+def test_empty_pages_say_so(visit: Visit, name: str) -> None:
+    visit.core.answers |= {
+        "GET history": api.History([]),
+        "GET news": api.News([], None, None),
+        "GET notices": api.Notices([]),
+        "GET around": api.Around("3F9…", "off", False, []),
+        "GET ledger": api.Ledger([], []),
+    }
+    words = {
+        "history": "Chưa có gì được lưu.",
+        "news": "Hiện không có tin nào.",
+        "notices": "Máy chưa báo gì cho bạn.",
+        "around": "Bluetooth đang tắt.",
+        "about": "Máy chưa gửi đi gì cả.",
+    }
+    page = visit.open(name)
+    expect(page.locator("main")).to_contain_text(words[name])
+    visit.check_access(f"{name}, empty")
+
+
+def test_a_refusal_is_told_and_tried_again(visit: Visit) -> None:
+    fault = api.Fault("disk", both("Ổ đĩa đã đầy. Hãy giải phóng bớt.", "The disk is full."))
+    good = visit.core.answers["GET history"]
+    visit.core.answers["GET history"] = (503, fault)
+    visit.page.goto(f"{visit.core.url}history.html")
+    expect(visit.page.locator("#status")).to_contain_text("Ổ đĩa đã đầy.")
+    visit.check_access("history, refused")
+    visit.core.answers["GET history"] = good
+    visit.page.locator("#retry").click()
+    expect(visit.page.locator("#day h2")).to_be_visible()
+
+
+def test_without_the_cookie_the_page_says_how_to_get_in(visit: Visit) -> None:
+    visit.open("index")
+    visit.core.answers["GET state"] = (401, api.Fault("locked", both("Đang khóa.", "Locked.")))
+    expect(visit.page.locator(".banner")).to_contain_text("bluezone phone open", timeout=20_000)
+
+
+def test_a_silent_phone_shows_the_banner(visit: Visit) -> None:
+    page = visit.open("around")
+    visit.core.close()
+    expect(page.locator(".banner")).to_contain_text("Bluezone không chạy trên thiết bị này.")
+    visit.check_access("the banner")
+    visit.picture("silent-vi")
+
+
+def test_the_worker_shows_a_page_when_nobody_answers(chromium: Browser, core: CannedCore) -> None:
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{core.url}index.html")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        page.wait_for_function("navigator.serviceWorker.controller !== null")
+        core.close()
+        page.goto(f"{core.url}history.html")
+        expect(page.locator("h1").first).to_have_text("Bluezone không chạy trên thiết bị này")
+        assert page.evaluate("caches.keys()") == [], "the worker keeps something"
+
+
+def test_the_locked_page_stands_alone(chromium: Browser) -> None:
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.set_content((PAGES / "locked.html").read_text("utf-8"))
+        expect(page.get_by_text("bluezone phone open").first).to_be_visible()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_no_page_has_inline_script_or_style() -> None:
+    for file in PAGES.glob("*.html"):
+        text = file.read_text("utf-8")
+        assert " style=" not in text
+        assert not re.search(r"<[^>]* on[a-z]+=", text)
+        assert text.count("<script") == text.count('<script type="module" src="')
+        assert file.stem == "locked" or "<style" not in text
