@@ -30,6 +30,13 @@ from bluezone.server.migrations import upgrade
 from bluezone.server.people import rules, service
 from bluezone.server.people.passwords import hash_password
 from bluezone.server.people.rules import AccountError, StaffRole
+from bluezone.server.places import service as places
+from bluezone.server.places.rules import (
+    StationListError,
+    StationRow,
+    read_stations,
+    write_stations,
+)
 from bluezone.storage.database import DatabaseUrlError, StorageUnavailable
 
 _EXPLAINED = (
@@ -40,6 +47,7 @@ _EXPLAINED = (
     TrustError,
     ConfigurationError,
     AccountError,
+    StationListError,
     installation.InstallationError,
 )
 _STOP_SECONDS = 10  # for requests under way when the service is told to stop
@@ -255,6 +263,83 @@ def keys_rotate(home: Path | None, root: Path, compromised: bool) -> None:
 
     _run(work, home=home)
     click.echo("New role keys made and certified. Restart the service, take root.pem offline.")
+
+
+@keys.command("complete")
+@_home
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The offline root key, root.pem.",
+)
+def keys_complete(home: Path | None, root: Path) -> None:
+    """Make the role keys that this installation has none of: after an update that needs one."""
+    made: list[str] = []
+
+    async def work(settings: Settings, clock: Clock) -> None:
+        made.extend(await installation.complete_keys(settings, clock, root))
+
+    _run(work, home=home)
+    if made:
+        click.echo(f"Made and certified: {', '.join(made)}. Restart the service.")
+    else:
+        click.echo("Every role has a key; nothing was changed.")
+
+
+@command.group()
+def stations() -> None:
+    """The list of health stations: whom a warned person calls, and who gets their requests."""
+
+
+@stations.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_home
+@_database
+@_clock_file
+def stations_import(
+    file: Path, home: Path | None, database: str | None, clock_file: Path | None
+) -> None:
+    """Replace the whole list by FILE, and publish it. A bad line leaves everything as it is.
+
+    FILE is CSV (UTF-8) with the columns commune, name, phone, address and unit: the commune's
+    five-digit code, and the code of the health unit whose staff get its requests.
+    """
+    content = file.read_bytes()
+    rows: list[StationRow] = []
+    orphans: list[str] = []
+
+    async def work(services: Services) -> None:
+        rows.extend(read_stations(content))
+        async with services.database.transaction() as session:
+            await places.replace_stations(session, services, rows)
+            orphans.extend(await service.units_without_staff(session, {row.unit for row in rows}))
+
+    _run_with_services(work, clock_file, home=home, database=database)
+    click.echo(f"{len(rows)} health stations imported and published.")
+    if orphans:
+        shown = ", ".join(orphans[:10]) + (", ..." if len(orphans) > 10 else "")
+        click.echo(
+            f"Nobody would see the requests to {len(orphans)} of the units, for no health"
+            f" worker's account belongs to them: {shown}"
+        )
+
+
+@stations.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_home
+@_database
+def stations_export(file: Path, home: Path | None, database: str | None) -> None:
+    """Write the present list to FILE, as CSV that `import` reads."""
+    rows: list[StationRow] = []
+
+    async def work(services: Services) -> None:
+        async with services.database.read() as session:
+            rows.extend(await places.stations(session))
+
+    _run_with_services(work, home=home, database=database)
+    file.write_bytes(write_stations(rows))
+    click.echo(f"{len(rows)} health stations written to {file}.")
 
 
 @command.group()
