@@ -16,6 +16,8 @@ from tests.server.conftest import PASSWORD, AddStaff
 PUBLIC = {
     "GET /health/live",
     "GET /health/ready",
+    "GET /moi/{code}",
+    "GET /v1/news.json",
     "GET /metrics",  # checks its own reader (test_health.py)
     "GET /staff/sign-in",
     "GET /v1/configuration.json",
@@ -28,6 +30,8 @@ PUBLIC = {
     "POST /v1/handovers/diary",
     "POST /v1/handovers/status",
     "POST /v1/handovers/withdraw",
+    "POST /v1/invitations",
+    "POST /v1/invitations/count",
     "POST /v1/keys",
     "POST /v1/permission",
     "POST /v1/phone-numbers",

@@ -20,12 +20,15 @@ from bluezone.server.context import Services
 from bluezone.server.diagnosis import jobs as diagnosis_jobs
 from bluezone.server.diagnosis import routes as diagnosis
 from bluezone.server.errors import EXPECTED_ERRORS, Refused, as_refused, refusal_response
+from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
 from bluezone.server.limits import Limits
 from bluezone.server.messaging import routes as messaging
 from bluezone.server.messaging.sending import LocalOutbox
 from bluezone.server.metrics import Metrics
+from bluezone.server.news import jobs as news_jobs
+from bluezone.server.news import routes as news
 from bluezone.server.pages import refusal_page
 from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
@@ -45,6 +48,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     inbox.router,
     messaging.router,
     places.router,
+    news.router,
+    invitations.router,
     downloads.router,
     health.router,
 )
@@ -60,6 +65,8 @@ def all_jobs(settings: Settings) -> list[Job]:
         *tracing_jobs.jobs,
         *messaging.jobs,
         *places_jobs.jobs,
+        *news_jobs.jobs,
+        *invitations.jobs,
         *people.jobs,
         *access_log.jobs,
         *configuration.jobs,

@@ -2,7 +2,9 @@
 
 from bluezone.server import access_log, announcements, jobs
 from bluezone.server.diagnosis import tables as diagnosis
+from bluezone.server.invitations import tables as invitations
 from bluezone.server.messaging import tables as messaging
+from bluezone.server.news import tables as news
 from bluezone.server.people import tables as people
 from bluezone.server.places import tables as places
 from bluezone.server.tracing import tables as tracing
@@ -20,5 +22,7 @@ MODULES = (
     tracing,
     messaging,
     places,
+    news,
+    invitations,
 )
 metadata = Base.metadata

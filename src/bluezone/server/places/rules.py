@@ -64,7 +64,8 @@ def read_stations(content: bytes) -> list[StationRow]:
             if len(cells) != len(columns):
                 faults.append(f"line {line}: {len(cells)} values for {len(columns)} columns")
                 continue
-            named = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+            plain = [cell.replace("\u00a0", " ").strip() for cell in cells]  # spreadsheets' spaces
+            named = dict(zip(columns, plain, strict=True))
             row = StationRow(**{name: named[name] for name in COLUMNS})
             faults += [f"line {line}: {fault}" for fault in _faults(row)]
             first = seen.setdefault(row.commune, line)
