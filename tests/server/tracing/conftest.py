@@ -71,9 +71,8 @@ def answer(response: httpx.Response) -> HandoverAnswer:
     return msgspec.json.decode(response.content, type=HandoverAnswer)
 
 
-@pytest.fixture
-def issue(services: Services) -> IssueCode:
-    """A fresh one-time code of unit HN-01."""
+def unit_code(services: Services) -> IssueCode:
+    """Issues one-time codes of unit HN-01."""
 
     async def one() -> str:
         async with services.database.transaction() as session:
@@ -91,3 +90,8 @@ def issue(services: Services) -> IssueCode:
         return issued.code
 
     return one
+
+
+@pytest.fixture
+def issue(services: Services) -> IssueCode:
+    return unit_code(services)

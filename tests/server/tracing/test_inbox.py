@@ -174,6 +174,18 @@ async def test_a_decision_reaches_the_person_and_can_be_changed(
     ]
 
 
+async def test_a_case_is_not_told_that_it_was_a_contact(
+    client: httpx.AsyncClient, lan: Headers, issue: IssueCode
+) -> None:
+    await send(client, diary(SECRET, await issue()))
+    body = {"state": "confirmed", "template": "stay-home", "seen": 0}
+    wrong = await client.post(address(SECRET), json=body, headers=lan)
+    assert wrong.json()["error"] == "template-unknown"
+    right = {**body, "template": "diary-used"}
+    assert (await client.post(address(SECRET), json=right, headers=lan)).status_code == 204
+    assert answer(await ask(client, SECRET)).message["en"].startswith("Thank you.")
+
+
 async def test_of_two_who_decide_at_once_one_is_told(
     client: httpx.AsyncClient, lan: Headers
 ) -> None:

@@ -4,6 +4,7 @@ A unit sees its own items and nobody else's. Whatever shows what a person handed
 written to the access log first.
 """
 
+import datetime as dt
 from typing import Annotated, Final
 
 import msgspec
@@ -23,7 +24,7 @@ from bluezone.server.messaging import service as messaging
 from bluezone.server.pages import page, sentence
 from bluezone.server.people.rules import Staff, StaffRole
 from bluezone.server.tracing import rules, service
-from bluezone.server.tracing.rules import DiaryDay
+from bluezone.server.tracing.rules import DiaryDay, Kind
 from bluezone.server.tracing.service import Item
 from bluezone.server.tracing.tables import Handover
 from bluezone.web.catalogue import _
@@ -201,7 +202,14 @@ async def decide_on_page(
         if refused.status_code == 404:
             raise
         return await _item_page(
-            request, services, staff, handover, refused=refused, state=state, words=words
+            request,
+            services,
+            staff,
+            handover,
+            refused=refused,
+            state=state,
+            template=template,
+            words=words,
         )
     return RedirectResponse("/staff/inbox", 303)
 
@@ -247,8 +255,6 @@ async def _decide(
     words: str,
     seen: int,
 ) -> None:
-    chosen = _state_named(state)
-    message = rules.decision_message(chosen, template, words)
     sealer = service.inbox_sealer(services.settings.secrets_folder)
     async with services.database.transaction() as session:
         await service.decide(
@@ -256,8 +262,9 @@ async def _decide(
             sealer,
             staff,
             _identity(handover),
-            state=chosen,
-            message=message,
+            state=_state_named(state),
+            template=template,
+            words=words,
             seen=seen,
             now=services.now,
         )
@@ -281,6 +288,7 @@ async def _item_page(
     *,
     refused: Refused | None = None,
     state: str = "",
+    template: str = "",
     words: str = "",
 ) -> Response:
     opened, looks = await _look(services, staff, handover)
@@ -292,6 +300,7 @@ async def _item_page(
         refused.status_code if refused else 200,
         problem=sentence(request, refused) if refused else "",
         problem_state=state,
+        chosen_template=template,
         words=words[: rules.MAX_WORDS],
         handover=row.id.hex(),
         row=row,
@@ -299,8 +308,9 @@ async def _item_page(
         details=_details(services, content),
         warned=_warned(content),
         diary=_diary(content),
+        day_word=_day_word,
         templates=[
-            (decision.value, rules.templates_for(decision))
+            (decision.value, rules.templates_for(Kind(row.kind), decision))
             for decision in (HandoverState.CONFIRMED, HandoverState.CLEARED)
         ],
         max_words=rules.MAX_WORDS,
@@ -374,6 +384,14 @@ def _commune_name(code: str) -> str:
         return ""
     whole = province(found.province)
     return f"{found.name}, {whole.name}" if whole else found.name
+
+
+def _day_word(day: str) -> str:
+    """A day as people write it; what a phone made up stays as it is."""
+    try:
+        return dt.date.fromisoformat(day).strftime("%d/%m/%Y")
+    except ValueError:
+        return day
 
 
 def _identity(handover: str) -> bytes:

@@ -72,9 +72,10 @@ def diary_days(records: ScanRecords) -> list[DiaryDay]:
 # --- what staff decide -----------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A message ready to send with one decision."""
+    """A message ready to send with one decision about one kind of hand-over."""
 
     name: str
+    kind: Kind
     state: HandoverState
     text: str
 
@@ -82,6 +83,7 @@ class Template:
 TEMPLATES: Final = (
     Template(
         "stay-home",
+        Kind.DETAILS,
         HandoverState.CONFIRMED,
         _(
             "You were in contact with a person whose infection is confirmed. Please stay at home,"
@@ -90,6 +92,7 @@ TEMPLATES: Final = (
     ),
     Template(
         "come-for-test",
+        Kind.DETAILS,
         HandoverState.CONFIRMED,
         _(
             "You were in contact with a person whose infection is confirmed. Please call your"
@@ -98,6 +101,7 @@ TEMPLATES: Final = (
     ),
     Template(
         "no-contact",
+        Kind.DETAILS,
         HandoverState.CLEARED,
         _(
             "We have looked into it: it was no contact that matters. You need not stay at home."
@@ -106,18 +110,31 @@ TEMPLATES: Final = (
     ),
     Template(
         "seen-already",
+        Kind.DETAILS,
         HandoverState.CLEARED,
         _("We have spoken with you about this already; there is nothing more to do."),
+    ),
+    Template(
+        "diary-used",
+        Kind.DIARY,
+        HandoverState.CONFIRMED,
+        _("Thank you. Your diary helps us to find and warn those who were near you."),
+    ),
+    Template(
+        "diary-not-needed",
+        Kind.DIARY,
+        HandoverState.CLEARED,
+        _("Thank you. We do not need your diary any more; you can withdraw it, and it is deleted."),
     ),
 )
 
 
-def templates_for(state: HandoverState) -> list[Template]:
+def templates_for(kind: Kind, state: HandoverState) -> list[Template]:
     """The messages that go with a decision."""
-    return [one for one in TEMPLATES if one.state is state]
+    return [one for one in TEMPLATES if one.kind is kind and one.state is state]
 
 
-def decision_message(state: HandoverState, template: str, words: str) -> dict[str, str]:
+def decision_message(kind: Kind, state: HandoverState, template: str, words: str) -> dict[str, str]:
     """What the person is told, by language. Raises Refused (400).
 
     Own words stand below the template, in whatever language they were written in.
@@ -132,7 +149,7 @@ def decision_message(state: HandoverState, template: str, words: str) -> dict[st
             _("Your own words may have {characters} characters at most."),
             characters=MAX_WORDS,
         )
-    chosen = next((one for one in templates_for(state) if one.name == template), None)
+    chosen = next((one for one in templates_for(kind, state) if one.name == template), None)
     if template and chosen is None:
         raise Refused(400, "template-unknown", _("Please choose a message from the list."))
     if chosen is None and not words:

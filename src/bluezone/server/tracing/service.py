@@ -23,7 +23,7 @@ from bluezone.server.errors import Refused
 from bluezone.server.people.rules import Staff
 from bluezone.server.sealing import Sealer
 from bluezone.server.secret_files import secret_file
-from bluezone.server.tracing.rules import KEPT_SECONDS, Kind
+from bluezone.server.tracing.rules import KEPT_SECONDS, Kind, decision_message
 from bluezone.server.tracing.tables import Handover, HandoverContent, HandoverDecision
 from bluezone.storage.database import upsert
 from bluezone.storage.lease import Lease
@@ -258,15 +258,17 @@ async def decide(
     handover: bytes,
     *,
     state: HandoverState,
-    message: dict[str, str],
+    template: str,
+    words: str,
     seen: int,
     now: int,
 ) -> None:
     """Confirm or clear an item of the staff member's unit, as it was when `seen`.
 
-    Raises Refused: 404 not this unit's, 409 changed or withdrawn since.
+    Raises Refused: 400 no such decision, 404 not this unit's, 409 changed or withdrawn since.
     """
-    await _mine(session, staff.unit, handover)
+    row = await _mine(session, staff.unit, handover)
+    message = decision_message(Kind(row.kind), state, template, words)
     changed = await session.scalar(
         update(Handover)
         .where(
