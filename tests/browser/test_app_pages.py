@@ -1,100 +1,21 @@
 """The app's pages over canned answers: every page, both languages, every width, every state."""
 
-import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from bluezone.phone.app import interface as api
 from tests.browser import answers
+from tests.browser.answers import both
+from tests.browser.app_visit import Visit
 from tests.browser.canned import PAGES, CannedCore
 
 pytestmark = pytest.mark.browser
-_PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "app"
 _ALL = sorted(file.stem for file in PAGES.glob("*.html") if file.stem not in ("start", "locked"))
 _H1 = "main h1, main .hero h1"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def core() -> Iterator[CannedCore]:
-    core = CannedCore()
-    yield core
-    core.close()
-
-
-class Visit:
-    """A page that watches: no fault of a script or the policy, no request to anybody else."""
-
-    def __init__(self, page: Page, core: CannedCore) -> None:
-        self.page = page
-        self.core = core
-        self.faults: list[str] = []
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda said: self._hear(said.type, said.text))
-        page.on("request", lambda request: self._see(request.url))
-
-    def _hear(self, kind: str, text: str) -> None:
-        # A refused question is what some tests are about; the browser logs it all the same.
-        if kind == "error" and "Failed to load resource" not in text:
-            self.faults.append(text)
-
-    def _see(self, url: str) -> None:
-        if not url.startswith((self.core.url, "data:", "blob:")):
-            self.faults.append(f"a request left the phone: {url}")
-
-    def open(self, name: str, **state: Any) -> Page:
-        """The page `name` of a phone in the usual state but for `state`."""
-        self.core.answers["GET state"] = lambda _: answers.usual_state(**state)
-        self.page.goto(f"{self.core.url}{name}.html")
-        expect(self.page.locator("html")).to_have_attribute("data-ready", "")
-        expect(self.page.locator("main[data-loading]")).to_have_count(0)
-        return self.page
-
-    def width(self) -> int:
-        width: int = self.page.evaluate("document.documentElement.scrollWidth")
-        return width
-
-    def check_access(self, what: str) -> None:
-        """axe-core finds no violation."""
-        found = Axe().run(self.page)
-        assert found.violations_count == 0, f"{what}: {found.generate_report()}"
-
-    def picture(self, name: str) -> None:
-        """Renew a picture of the documentation, when asked to."""
-        if os.environ.get("BLUEZONE_PICTURES"):
-            _PICTURES.mkdir(parents=True, exist_ok=True)
-            self.page.wait_for_timeout(300)
-            self.page.screenshot(path=_PICTURES / f"{name}.png")
-
-
-@pytest.fixture
-def visit(chromium: Browser, core: CannedCore) -> Iterator[Visit]:
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 844},
-        service_workers="block",
-        reduced_motion="reduce",
-    )
-    visit = Visit(context.new_page(), core)
-    visit.page.set_default_timeout(20_000)
-    expect.set_options(timeout=20_000)
-    yield visit
-    context.close()
-    assert visit.faults == []
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
@@ -160,10 +81,6 @@ def test_the_language_changes_at_once(visit: Visit) -> None:
     assert ("POST settings", {"language": "en"}) in visit.core.asked
 
 
-def both(vi: str, en: str) -> api.Text:
-    return {"vi": vi, "en": en}
-
-
 def test_home_says_what_is_wrong(visit: Visit) -> None:
     off = api.Problem("bluetooth-off", both("Bluetooth đang tắt.", "Bluetooth is off."), True)
     page = visit.open("index", problems=[off], radio="off", running=False)
@@ -208,7 +125,7 @@ def test_a_stopped_phone_can_begin_again(visit: Visit) -> None:
 
 
 def test_reported(visit: Visit) -> None:
-    page = visit.open("index", report=api.ReportSummary(answers.time.time(), False))
+    page = visit.open("index", report=api.ReportSummary(time.time(), False))
     expect(page.locator(_H1)).to_have_text("Bạn đã báo mình mắc bệnh")
 
 

@@ -18,7 +18,7 @@ export function numberForm(place, settings, changed) {
 function confirmedNumber({ phone_number }, changed) {
   const take = async (event) => {
     const button = event.currentTarget;
-    const sure = await confirmed({ title: t("Remove your telephone number?"), text: t("It is deleted from this phone and from the service."), yes: t("Remove the number") });
+    const sure = await confirmed({ title: t("Remove your telephone number?"), text: t("It is deleted from this phone. The service has not kept it."), yes: t("Remove the number") });
     const done = sure && (await act(button, () => remove("number")));
     if (done) changed(done.value);
   };

@@ -1,9 +1,10 @@
 // I tested positive: the code, what to share, a preview, consent, the way it goes, a receipt.
-import { act, screen } from "./app.js";
+import { act, screen, state } from "./app.js";
 import { ask, post } from "./ask.js";
 import { $, h, put, values } from "./dom.js";
-import { isoDay, now } from "./format.js";
+import { dateTime, isoDay, now } from "./format.js";
 import { announce } from "./frame.js";
+import { icon } from "./icons.js";
 import { aboutWhom, consentForm, previewCard } from "./preview.js";
 import { progressCard } from "./progress.js";
 import { say, t } from "./words.js";
@@ -31,8 +32,13 @@ function takeFragment() {
   history.replaceState(null, "", location.pathname); // not left in the browser's history
 }
 
-const onlyDigits = (text) => text.replace(/\D/g, "").slice(0, DIGITS);
-const grouped = (digits) => digits.replace(/(\d{4})(?=\d)/g, "$1 ");
+function onlyDigits(text) {
+  return text.replace(/\D/g, "").slice(0, DIGITS);
+}
+
+function grouped(digits) {
+  return digits.replace(/(\d{4})(?=\d)/g, "$1 ");
+}
 
 function draw() {
   if (step === "share" && $("#share-form")) keep();
@@ -77,6 +83,7 @@ function codeForm() {
   return h(
     "form",
     { onsubmit: next, novalidate: true },
+    state?.report.reported_at ? h("div", { class: "note", "data-tone": "good" }, icon("check"), h("div", null, h("p", null, t("This phone already sent a report on {when}.", { when: dateTime(state.report.reported_at) })))) : null,
     h("h2", null, t("Enter your code")),
     h("p", null, t("Health staff give you the code together with the result of your test. It works once.")),
     h("div", { class: "field" }, h("label", { for: "code" }, t("Code of 12 digits")), input, h("p", { class: "quiet", id: "code-hint" }, t("You can also open the link, or scan the picture, that you received.")), wrong),

@@ -15,7 +15,7 @@ export function standing(state, resume) {
   return [
     report.sending
       ? hero("calm", "send", t("Your report is being sent"), t("Keep this device switched on. If the line breaks, Bluezone goes on later."), lead("report.html", t("See how far it is")))
-      : hero("calm", "check", t("You have reported your infection"), `${t("Thank you. People who were near you are being warned, without your name.")} ${t("Sent {when}.", { when: dateTime(report.reported_at) })}`, lead("report.html", t("See the receipt"))),
+      : hero("calm", "check", t("You have reported your infection"), `${t("Thank you. People who were near you are being warned, without your name.")} ${t("Sent {when}.", { when: dateTime(report.reported_at) })}`, lead("report.html", t("See the receipt"), false)),
     exposure.state === "none" ? null : exposureCard(exposure, state.check),
   ];
 }
