@@ -7,6 +7,7 @@ import msgspec
 from bluezone.clock import Clock
 from bluezone.phone.documents import MAX_DOCUMENT_BYTES
 from bluezone.phone.ledger import LedgeredService
+from bluezone.phone.service import Fetched, ServiceError, ServiceFault
 from bluezone.phone.store import Store
 from bluezone.protocol.announcements import HealthStation, News, Stations, read_announcement
 from bluezone.protocol.envelope import EnvelopeError
@@ -16,6 +17,7 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 _NEWS: Final = "news"
 _READ: Final = "news-read"
 _STATIONS: Final = "stations"
+_NO_NEWS: Final = News(sequence=0, issued_at=0, items=())
 NOT_SIGNED: Final = _(
     "What came as news is not signed by the health authority, so it was thrown away."
 )
@@ -67,15 +69,14 @@ class Announcements:
         """Fetch what is new; ids not seen before. Raises ServiceError, AnnouncementError."""
         kept = self._store.load(_NEWS, _KeptNews)
         now = self._clock.now()
-        fetched = await self._service.fetch(
-            "/v1/news.json", MAX_DOCUMENT_BYTES, kept.etag if kept else None
-        )
-        if fetched.body is None and kept is not None:
+        fetched = await self._fetch("/v1/news.json", kept.etag if kept else None)
+        if fetched is None or fetched.body is None:
+            kept = kept or _KeptNews(_NO_NEWS, None, now)
             self._store.save(_NEWS, msgspec.structs.replace(kept, checked_at=now))
             return []
         try:
             news = read_announcement(
-                fetched.body or b"",
+                fetched.body,
                 News,
                 trust,
                 now,
@@ -99,10 +100,8 @@ class Announcements:
         kept = self._store.load(_STATIONS, _KeptStations)
         if kept is not None and kept.stations.province != province:
             kept = None
-        fetched = await self._service.fetch(
-            f"/v1/stations/{province}.json", MAX_DOCUMENT_BYTES, kept.etag if kept else None
-        )
-        if fetched.body is None:
+        fetched = await self._fetch(f"/v1/stations/{province}.json", kept.etag if kept else None)
+        if fetched is None or fetched.body is None:
             return
         try:
             stations = read_announcement(
@@ -117,3 +116,12 @@ class Announcements:
         if stations.province != province:
             raise AnnouncementError("stations of another province")
         self._store.save(_STATIONS, _KeptStations(stations, fetched.etag))
+
+    async def _fetch(self, path: str, etag: str | None) -> Fetched | None:
+        """None where the authority has published nothing yet. Raises ServiceError."""
+        try:
+            return await self._service.fetch(path, MAX_DOCUMENT_BYTES, etag)
+        except ServiceError as error:
+            if error.fault is ServiceFault.MISSING:
+                return None
+            raise
