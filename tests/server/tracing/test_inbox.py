@@ -96,6 +96,7 @@ async def test_a_look_is_written_down_with_who_and_when(
     assert opened["diary"] is None
     handed = (await client.get(address(bytes(16)), headers=lan)).json()
     assert handed["diary"] == {
+        "about": "self",
         "keys": 1,
         "days": [{"day": "2021-01-19", "records": 25}, {"day": "2021-01-20", "records": 25}],
     }

@@ -71,6 +71,7 @@ class ShownDetails(Unprintable, frozen=True, kw_only=True):
 class ShownDiary(Unprintable, frozen=True, kw_only=True):
     """How much a diary holds."""
 
+    about: str
     keys: int
     days: list[dict[str, object]]
 
@@ -362,7 +363,9 @@ def _diary(content: service.Content | None) -> ShownDiary | None:
         return None
     days: list[DiaryDay] = rules.diary_days(rules.check_diary(content))
     return ShownDiary(
-        keys=len(content.keys), days=[{"day": one.day, "records": one.records} for one in days]
+        about=content.about.value,
+        keys=len(content.keys),
+        days=[{"day": one.day, "records": one.records} for one in days],
     )
 
 
