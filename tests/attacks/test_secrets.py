@@ -12,8 +12,16 @@ from bluezone.phone.identity import _Kept
 from bluezone.phone.report import _Blinded, _Pending, _Permission
 from bluezone.phone.sealing import DiaryKey, KeyPlace
 from bluezone.protocol.beacon import Beacon
+from bluezone.protocol.handover import (
+    ContactDetails,
+    HandedDiary,
+    HandoverSecret,
+    HandoverState,
+)
+from bluezone.protocol.invitation import InvitationSecret
 from bluezone.protocol.key_table import KeyTable
 from bluezone.protocol.keys import DiagnosisKey, TemporaryExposureKey
+from bluezone.protocol.phone_number import NumberConfirmation, NumberReceipt, NumberRequest
 from bluezone.protocol.upload import (
     KeyUpload,
     PermissionAnswer,
@@ -24,7 +32,12 @@ from bluezone.radio.interface import Sighting
 from bluezone.server.config import Settings
 from bluezone.server.diagnosis.routes import CodeAnswer
 from bluezone.server.diagnosis.service import IssuedCode
+from bluezone.server.messaging.routes import OutboxEntry
+from bluezone.server.messaging.rules import Message, Purpose
 from bluezone.server.people.routes import SessionAnswer, SignIn
+from bluezone.server.tracing.inbox import DecisionRequest
+from bluezone.server.tracing.service import Decision, Item
+from bluezone.server.tracing.tables import Handover
 
 TEXT = "marker-7315902846"
 BYTES = TEXT.encode()[:16]
@@ -61,6 +74,18 @@ SLOT = UploadedKey(key=BYTES, rolling_start=0, rolling_period=0)
         CodeAnswer(TEXT, 0),
         SignIn("lan", TEXT),
         SessionAnswer(TEXT, 0),
+        ContactDetails(handover=BYTES * 2, name=TEXT),
+        HandedDiary(handover=BYTES * 2, code=TEXT, keys=[SLOT], records=BYTES),
+        HandoverSecret(BYTES),
+        NumberRequest(TEXT),
+        NumberConfirmation(TEXT, TEXT),
+        NumberReceipt(TEXT, 0, BYTES),
+        InvitationSecret(BYTES),
+        Message(TEXT, TEXT, Purpose.NUMBER_CODE),
+        OutboxEntry(to=TEXT, text=TEXT, purpose="p", state="s", created_at=0, sent_at=None),
+        Item(Handover(), ContactDetails(handover=BYTES * 2, name=TEXT), ()),
+        Decision(HandoverState.CLEARED, 0, "lan", {"vi": TEXT}),
+        DecisionRequest(state=HandoverState.CLEARED, seen=0, words=TEXT),
         Settings(home=Path("/srv"), database=f"postgresql://a:{TEXT}@db/b", metrics_token=TEXT),
     ],
     ids=lambda holder: type(holder).__name__,

@@ -279,7 +279,7 @@ def keys_rotate(home: Path | None, root: Path, compromised: bool) -> None:
     help="The offline root key, root.pem.",
 )
 def keys_complete(home: Path | None, root: Path) -> None:
-    """Make the role keys that this installation has none of: after an update that needs one."""
+    """Make keys, valid at once, for roles that have none now: after an update that needs one."""
     made: list[str] = []
 
     async def work(settings: Settings, clock: Clock) -> None:
@@ -382,7 +382,12 @@ def news_publish(
             item = await announced.write(session, text, by=_OPERATOR, now=services.now)
             identity = item.id
             await announced.publish(
-                session, services, identity, by=_OPERATOR, seen=services.now, now=services.now
+                session,
+                services,
+                identity,
+                by=_OPERATOR,
+                seen=item.written_at,
+                now=services.now,
             )
 
     _run_with_services(work, clock_file, home=home, database=database)

@@ -10,12 +10,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bluezone.server.context import Services
 from bluezone.server.jobs import Job
+from bluezone.server.limits import Rule
 from bluezone.server.people.rules import Staff
 from bluezone.storage.database import Base
 from bluezone.storage.lease import Lease
 
 # A complaint may come long after the data themselves are gone; after two years nobody asks.
 KEPT_SECONDS: Final = 2 * 365 * 24 * 3600
+# A day's work in an hour; whoever wants more is copying the inbox.
+LOOKS_BY_ACCOUNT: Final = Rule("looks by account", 300, 3600)
 
 
 class Look(StrEnum):
@@ -41,11 +44,17 @@ class AccessLog(Base):
     item: Mapped[bytes | None] = mapped_column(LargeBinary)  # None: a whole list
 
 
-def record(session: AsyncSession, staff: Staff, look: Look, item: bytes | None, now: int) -> None:
-    """Write a look down, in the transaction that ends before anything is shown."""
+def record(
+    session: AsyncSession, services: Services, staff: Staff, look: Look, item: bytes | None
+) -> None:
+    """Write a look down, in the transaction that ends before anything is shown.
+
+    Raises Refused (429) for an account that looks at too much.
+    """
+    services.limits.spend(LOOKS_BY_ACCOUNT, str(staff.account_id))
     session.add(
         AccessLog(
-            at=now,
+            at=services.now,
             account_id=staff.account_id,
             account_name=staff.name,
             unit=staff.unit,

@@ -38,9 +38,9 @@ class Settings:
         "URL of the database; empty for the SQLite file `service.db` in the home folder. "
         "Several processes or machines need `postgresql://user@host/name`.",
     ] = field(default="", repr=False)  # may hold a password
-    max_body_bytes: Annotated[int, "Largest request body; an upload has 4 KiB, a form less."] = (
-        64 * 1024
-    )
+    max_body_bytes: Annotated[
+        int, "Largest request body but of a hand-over; an upload has 4 KiB."
+    ] = 64 * 1024
     body_seconds: Annotated[
         float, "Time a client has to send its body; slower ones would hold connections for nothing."
     ] = 10.0

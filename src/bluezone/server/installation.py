@@ -70,16 +70,15 @@ async def rotate_keys(
 
 
 async def complete_keys(settings: Settings, clock: Clock, root_file: Path) -> list[str]:
-    """Keys for the roles that have none, such as one that a newer version signs with.
+    """Keys for the roles that have none now, such as one that a newer version signs with.
 
-    They count at once: no phone can miss a key that was never used. Returns their ids.
+    They count at once: without them nothing is signed at all. Returns their ids.
     Raises InstallationError for a root that phones do not pin.
     """
     now = int(clock.now())
     root, objects, trust = await _opened(settings, root_file)
-    fresh = await asyncio.to_thread(
-        keys.make_role_keys, settings.secrets_folder, now, now, trust.certificates
-    )
+    present = [one for one in trust.certificates if one.not_before <= now <= one.not_after]
+    fresh = await asyncio.to_thread(keys.make_role_keys, settings.secrets_folder, now, now, present)
     if fresh:
         document = keys.certify([*trust.certificates, *fresh], trust.sequence + 1, root)
         await objects.put(keys.TRUST_OBJECT, document)

@@ -85,12 +85,10 @@ class RoleKeys:
         for certificate, key in self._valid(role, now):
             if isinstance(key, ec.EllipticCurvePrivateKey):
                 return SigningKey(certificate.key_id, key)
-        if not any(certificate.role is role for certificate, _ in self._held):
-            raise KeyUnavailable(
-                f"this installation has no {role} key yet: run `bluezone server keys complete"
-                " --root root.pem`, then restart the service"
-            )
-        raise KeyUnavailable(f"no valid {role} key: run `bluezone server keys rotate`")
+        raise KeyUnavailable(
+            f"no {role} key is valid now: run `bluezone server keys complete --root root.pem`,"
+            " then restart the service"
+        )
 
     def permission(self, report_type: ReportType, now: float) -> PermissionKey:
         """The newest valid permission key of a report type. Raises KeyUnavailable."""
@@ -98,7 +96,8 @@ class RoleKeys:
             if key.report_type is report_type:
                 return key
         raise KeyUnavailable(
-            f"no valid permission key for {report_type.name}: run `bluezone server keys rotate`"
+            f"no permission key for {report_type.name} is valid now: run `bluezone server keys"
+            " complete --root root.pem`, then restart the service"
         )
 
     def permissions(self, now: float) -> list[PermissionKey]:

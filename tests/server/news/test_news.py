@@ -12,6 +12,7 @@ from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.keys import load_pins
 from bluezone.server.news import service
+from bluezone.server.news.routes import CHANGES_BY_ACCOUNT
 from bluezone.server.news.rules import MAX_ITEMS, Text, check_text, read_text
 from bluezone.server.people.rules import StaffRole
 from tests.server.conftest import PASSWORD, AddStaff, RunJob, SignInAs
@@ -175,6 +176,11 @@ async def test_it_is_written_looked_at_and_published_on_pages(
     [one] = (await edition(client, services)).items
     assert (one.title["en"], one.important) == ("Good day", True)
     assert one.body["vi"] == "Nội dung\n\nđoạn hai"
+    for _ in range(CHANGES_BY_ACCOUNT.burst):
+        services.limits.count(CHANGES_BY_ACCOUNT, "1")
+    full = await client.post("/staff/news", data={**token, **FORM})
+    assert full.status_code == 429
+    clock.advance(3600)
     # What is out cannot be rewritten, only withdrawn.
     assert (await client.post(address, data={**token, **FORM})).status_code == 409
     gone = await client.post(f"{address}/withdraw", data={**token, "sure": "yes"})

@@ -8,11 +8,12 @@ from sqlalchemy import select
 
 from bluezone.clock import ManualClock
 from bluezone.protocol.handover import HandoverState
-from bluezone.server.access_log import KEPT_SECONDS, AccessLog
+from bluezone.server.access_log import KEPT_SECONDS, LOOKS_BY_ACCOUNT, AccessLog
 from bluezone.server.context import Services
 from bluezone.server.messaging import rules as messaging
 from bluezone.server.messaging.service import receipt_key
 from bluezone.server.people.rules import StaffRole
+from bluezone.server.tracing.inbox import DECISIONS_BY_ACCOUNT
 from tests.server.conftest import NOON, AddStaff, RunJob, SignInAs
 from tests.server.tracing.conftest import IssueCode, answer, ask, details, diary, send
 
@@ -96,6 +97,7 @@ async def test_a_look_is_written_down_with_who_and_when(
     assert opened["diary"] is None
     handed = (await client.get(address(bytes(16)), headers=lan)).json()
     assert handed["diary"] == {
+        "about": "self",
         "keys": 1,
         "days": [{"day": "2021-01-19", "records": 25}, {"day": "2021-01-20", "records": 25}],
     }
@@ -110,6 +112,23 @@ async def test_a_look_is_written_down_with_who_and_when(
         ("lan", "diary-download", True),
     ]
     assert (await client.get(f"{address(SECRET)}/diary", headers=lan)).status_code == 404
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_an_account_cannot_copy_the_inbox(
+    client: httpx.AsyncClient, services: Services, lan: Headers
+) -> None:
+    await send(client, details(SECRET))
+    body = {"state": "cleared", "words": "x", "seen": 0}
+    for rule in (LOOKS_BY_ACCOUNT, DECISIONS_BY_ACCOUNT):
+        for _ in range(rule.burst):
+            services.limits.count(rule, "1")
+    for path in (address(SECRET), f"{address(SECRET)}/diary"):
+        refused = await client.get(path, headers=lan)
+        assert refused.status_code == 429
+        assert "Lan" not in refused.text
+    assert (await client.post(address(SECRET), json=body, headers=lan)).status_code == 429
+    assert await looks(services) == []
 
 
 async def test_a_number_is_verified_by_its_receipt_alone(

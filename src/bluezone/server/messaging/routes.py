@@ -177,6 +177,6 @@ async def outbox(services: Parts, staff: SignedIn) -> Response:
 
 async def _outbox(services: Services, staff: Staff) -> list[KeptMessage]:
     async with services.database.transaction() as session:
-        access_log.record(session, staff, Look.OUTBOX, None, services.now)
+        access_log.record(session, services, staff, Look.OUTBOX, None)
         sealer = service.outbox_sealer(services.settings.secrets_folder)
         return list(await service.outbox(session, sealer))

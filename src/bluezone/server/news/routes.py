@@ -1,21 +1,25 @@
 """News: the signed file that phones fetch, and the pages on which it is written."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.server.authorisation import SignedIn, allows, public
-from bluezone.server.context import Parts
+from bluezone.server.context import Parts, Services
 from bluezone.server.downloads import published
 from bluezone.server.errors import Refused
 from bluezone.server.keys import KeyUnavailable
+from bluezone.server.limits import Rule
 from bluezone.server.news import rules, service
 from bluezone.server.news.rules import NewsState, Text
 from bluezone.server.pages import page, sentence
-from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.rules import Staff, StaffRole
 from bluezone.web.catalogue import _
+
+# Phones of the whole country fetch each edition.
+CHANGES_BY_ACCOUNT: Final = Rule("news by account", 60, 3600)
 
 router = APIRouter()
 
@@ -49,6 +53,7 @@ async def write(
 ) -> Response:
     text = Text(title_vi, title_en, body_vi, body_en, bool(important))
     try:
+        _count_change(services, staff)
         async with services.database.transaction() as session:
             item = await service.write(session, text, by=staff.name, now=services.now)
     except Refused as refused:
@@ -77,6 +82,7 @@ async def rewrite(
 ) -> Response:
     text = Text(title_vi, title_en, body_vi, body_en, bool(important))
     try:
+        _count_change(services, staff)
         async with services.database.transaction() as session:
             await service.rewrite(session, item, text, by=staff.name, now=services.now)
     except Refused as refused:
@@ -96,6 +102,7 @@ async def publish(
 ) -> Response:
     try:
         _check_sure(sure)
+        _count_change(services, staff)
         async with services.database.transaction() as session:
             await service.publish(
                 session, services, item, by=staff.name, seen=seen, now=services.now
@@ -110,10 +117,15 @@ async def publish(
 @router.post("/staff/news/{item}/withdraw")
 @allows(StaffRole.ADMIN)
 async def withdraw(
-    request: Request, services: Parts, item: str, sure: Annotated[str, Form()] = ""
+    request: Request,
+    services: Parts,
+    staff: SignedIn,
+    item: str,
+    sure: Annotated[str, Form()] = "",
 ) -> Response:
     try:
         _check_sure(sure)
+        _count_change(services, staff)
         async with services.database.transaction() as session:
             await service.withdraw(session, services, item, now=services.now)
     except KeyUnavailable as error:
@@ -124,7 +136,7 @@ async def withdraw(
 
 
 async def _list(
-    request: Request, services: Parts, text: Text, refused: Refused | None = None
+    request: Request, services: Services, text: Text, refused: Refused | None = None
 ) -> Response:
     async with services.database.read() as session:
         items = await service.items(session)
@@ -141,7 +153,7 @@ async def _list(
 
 async def _item(
     request: Request,
-    services: Parts,
+    services: Services,
     identity: str,
     refused: Refused | None = None,
     text: Text | None = None,
@@ -162,6 +174,10 @@ async def _item(
         published=vietnam_time(row.published_at) if row.published_at else None,
         withdrawn=vietnam_time(row.withdrawn_at) if row.withdrawn_at else None,
     )
+
+
+def _count_change(services: Services, staff: Staff) -> None:
+    services.limits.spend(CHANGES_BY_ACCOUNT, str(staff.account_id))
 
 
 def _check_sure(sure: str) -> None:

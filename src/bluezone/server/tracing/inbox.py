@@ -20,6 +20,7 @@ from bluezone.server.authorisation import SignedIn, allows
 from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
+from bluezone.server.limits import Rule
 from bluezone.server.messaging import service as messaging
 from bluezone.server.pages import page, sentence
 from bluezone.server.people.rules import Staff, StaffRole
@@ -31,6 +32,7 @@ from bluezone.web.catalogue import _
 from bluezone.web.places import commune, province
 
 _STATES: Final = tuple(HandoverState)
+DECISIONS_BY_ACCOUNT: Final = Rule("decisions by account", 300, 3600)
 
 router = APIRouter()
 
@@ -71,6 +73,7 @@ class ShownDetails(Unprintable, frozen=True, kw_only=True):
 class ShownDiary(Unprintable, frozen=True, kw_only=True):
     """How much a diary holds."""
 
+    about: str
     keys: int
     days: list[dict[str, object]]
 
@@ -241,7 +244,7 @@ async def _look(
         opened = await service.open_item(session, sealer, staff.unit, identity)
         looks = await access_log.looks_at(session, identity)
         if opened.content is not None:
-            access_log.record(session, staff, look, identity, services.now)
+            access_log.record(session, services, staff, look, identity)
     return opened, list(looks)
 
 
@@ -255,6 +258,7 @@ async def _decide(
     words: str,
     seen: int,
 ) -> None:
+    services.limits.spend(DECISIONS_BY_ACCOUNT, str(staff.account_id))
     sealer = service.inbox_sealer(services.settings.secrets_folder)
     async with services.database.transaction() as session:
         await service.decide(
@@ -362,7 +366,9 @@ def _diary(content: service.Content | None) -> ShownDiary | None:
         return None
     days: list[DiaryDay] = rules.diary_days(rules.check_diary(content))
     return ShownDiary(
-        keys=len(content.keys), days=[{"day": one.day, "records": one.records} for one in days]
+        about=content.about.value,
+        keys=len(content.keys),
+        days=[{"day": one.day, "records": one.records} for one in days],
     )
 
 
