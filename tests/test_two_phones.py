@@ -142,7 +142,9 @@ def test_two_phones_meet_and_one_warns(windows: Windows) -> None:
     windows.wait("service", "Application startup complete")
     here = {"http://127.0.0.1:8000": address, "tcp-client:127.0.0.1:9100": spec}
     for seat, name in enumerate(("an", "binh", "chi"), 1):
-        command = page_command("phone run --yes --home demo/an", **here, **{"demo/an": f"demo/{name}"})
+        command = page_command(
+            "phone run --yes --home demo/an", **here, **{"demo/an": f"demo/{name}"}
+        )
         windows.open(name, *command)
         windows.wait("radio", rf"phone {seat} joined at")
     assert "phone 2 joined at 0.5 m" in windows.said("radio")

@@ -5,7 +5,7 @@ from collections import Counter
 
 import httpx
 
-from bluezone.server.diagnosis.routes import WRONG_CODES_BY_ADDRESS
+from bluezone.server.diagnosis.guessing import WRONG_CODES_BY_ADDRESS
 from tests.conftest import database_url
 from tests.server.diagnosis.installation import Service
 

@@ -65,7 +65,18 @@ def test_two_phones_in_two_terminals_notice_each_other(
     phones = [
         subprocess.Popen(
             [
-                *(_BLUEZONE, "phone", "run", "--yes", "--port", "0", "--home", tmp_path / name, "--service", nobody),
+                *(
+                    _BLUEZONE,
+                    "phone",
+                    "run",
+                    "--yes",
+                    "--port",
+                    "0",
+                    "--home",
+                    tmp_path / name,
+                    "--service",
+                    nobody,
+                ),
                 *("--pin", pin, "--radio", radio, "--scan-every", "5", "--language", language),
             ],
             stdout=subprocess.PIPE,

@@ -16,10 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bluezone.clock.driven import ClockFile
 from bluezone.commands.server import command, listen
 from bluezone.protocol.trust import Pins, Role, read_certificates
+from bluezone.server.keys import certify, load_private_key
 
 PASSWORD = "bốn con trâu qua cầu\n"
 NOON = 1_611_144_000
@@ -74,7 +76,7 @@ def _running(home: Path, *arguments: str, **environment: str) -> Iterator[httpx.
 
 def test_private_keys_are_private(home: Path) -> None:
     files = [home / "root.pem", *(home / "secrets").glob("*.pem")]
-    assert len(files) == 5
+    assert len(files) == 6
     for file in files:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
@@ -174,6 +176,7 @@ def test_it_serves_publishes_and_stops(home: Path) -> None:
             Role.EXPORT,
             Role.CONFIGURATION,
             Role.PERMISSION,
+            Role.ANNOUNCEMENTS,
         }
 
 
@@ -243,3 +246,79 @@ def test_answers_leave_without_waiting_for_an_acknowledgement() -> None:
         connection, _address = listener.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+STATIONS = """commune,name,phone,address,unit
+00004,Trạm y tế Ba Đình,024 3845 0000,,HN-01
+00008,Trạm y tế Ngọc Hà,024 3845 0001,,HN-02
+"""
+
+
+def test_stations_come_whole_or_not_at_all_and_go_out_again(home: Path, tmp_path: Path) -> None:
+    file, copy = tmp_path / "stations.csv", tmp_path / "copy.csv"
+    options = ("--home", str(home))
+    given = ("staff", "add", "lan", "--unit", "HN-01", "--password-stdin", *options)
+    assert _bluezone(*given, given=PASSWORD).exit_code == 0
+    file.write_text(STATIONS.replace("00008", "8"), encoding="utf-8")
+    refused = _bluezone("stations", "import", str(file), *options)
+    assert refused.exit_code == 1
+    assert "nothing was imported:\nline 3: there is no commune '8'" in refused.output
+    assert not (home / "public" / "stations").exists()
+    file.write_text(STATIONS, encoding="utf-8-sig")
+    done = _bluezone("stations", "import", str(file), *options)
+    assert done.exit_code == 0, done.output
+    assert "2 health stations imported and published." in done.output
+    assert "requests to 1 of the units" in done.output
+    assert "HN-02" in done.output
+    assert len(list((home / "public" / "stations").glob("*.json"))) == 34
+    assert "2 health stations" in _bluezone("stations", "export", str(copy), *options).output
+    assert copy.read_text(encoding="utf-8") == STATIONS
+
+
+NEWS = """{"title": {"vi": "Tin mới", "en": "News"}, "body": {"vi": "Một", "en": "One"}}"""
+
+
+def test_news_is_shown_and_asked_about_before_it_goes_out(home: Path, tmp_path: Path) -> None:
+    file, options = tmp_path / "news.json", ("--home", str(home))
+    file.write_text("{}", encoding="utf-8")
+    assert "the file must be" in _bluezone("news", "publish", str(file), *options).output
+    file.write_text(NEWS.replace("News", ""), encoding="utf-8")
+    refused = _bluezone("news", "publish", str(file), "--yes", *options)
+    assert "a title and a text in both languages" in refused.output
+    file.write_text(NEWS, encoding="utf-8")
+    asked = _bluezone("news", "publish", str(file), *options, given="n\n")
+    assert asked.exit_code == 1
+    assert "Tin mới" in asked.output
+    assert not (home / "public" / "news.json").exists()
+    done = _bluezone("news", "publish", str(file), *options, given="y\n")
+    assert done.exit_code == 0, done.output
+    assert (home / "public" / "news.json").exists()
+    name = done.output.split()[-1].rstrip(".")
+    assert f"{name}  published  Tin mới" in _bluezone("news", "list", *options).output
+    assert _bluezone("news", "withdraw", name, *options).exit_code == 0
+    assert f"{name}  withdrawn" in _bluezone("news", "list", *options).output
+    assert "There is nothing" in _bluezone("news", "withdraw", "x", *options).output
+
+
+def test_an_older_installation_gets_the_key_that_it_lacks(home: Path, tmp_path: Path) -> None:
+    """As made by a version that signed no announcements."""
+    options = ("--home", str(home))
+    trust_file = home / "public" / "trust.json"
+    pins = Pins.from_pem((home / "root-public.pem").read_bytes())
+    trust = read_certificates(trust_file.read_bytes(), pins)
+    root = load_private_key(home / "root.pem")
+    assert isinstance(root, ec.EllipticCurvePrivateKey)
+    kept = [row for row in trust.certificates if row.role is not Role.ANNOUNCEMENTS]
+    trust_file.write_bytes(certify(kept, trust.sequence, root))
+    file = tmp_path / "news.json"
+    file.write_text(NEWS, encoding="utf-8")
+    refused = _bluezone("news", "publish", str(file), "--yes", *options)
+    assert "run `bluezone server keys complete" in refused.output
+    complete = ("keys", "complete", "--root", str(home / "root.pem"), *options)
+    made = _bluezone(*complete)
+    assert made.exit_code == 0, made.output
+    assert "announcements-" in made.output
+    completed = read_certificates(trust_file.read_bytes(), pins, trust.sequence + 1)
+    assert set(kept) < set(completed.certificates)
+    assert _bluezone("news", "publish", str(file), "--yes", *options).exit_code == 0
+    assert "nothing was changed" in _bluezone(*complete).output

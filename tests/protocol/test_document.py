@@ -6,7 +6,22 @@ from pathlib import Path
 import pytest
 
 from bluezone.protocol import deployment, export_pb2
+from bluezone.protocol.announcements import Announcement, HealthStation, News, Stations
+from bluezone.protocol.handover import (
+    ContactDetails,
+    ExposureDay,
+    HandedDiary,
+    HandoverAnswer,
+    HandoverSecret,
+)
 from bluezone.protocol.index import Index
+from bluezone.protocol.invitation import InvitationCount, InvitationSecret, Invited
+from bluezone.protocol.phone_number import (
+    NumberConfirmation,
+    NumberReceipt,
+    NumberRequest,
+    NumberRequested,
+)
 from bluezone.protocol.trust import Role
 from bluezone.protocol.upload import KeyUpload, PermissionAnswer, PermissionRequest, UploadedKey
 
@@ -33,7 +48,30 @@ def test_every_role_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [PermissionRequest, PermissionAnswer, KeyUpload, UploadedKey, Index]
+    "form",
+    [
+        PermissionRequest,
+        PermissionAnswer,
+        KeyUpload,
+        UploadedKey,
+        Index,
+        ContactDetails,
+        ExposureDay,
+        HandedDiary,
+        HandoverSecret,
+        HandoverAnswer,
+        NumberRequest,
+        NumberRequested,
+        NumberConfirmation,
+        NumberReceipt,
+        News,
+        Announcement,
+        Stations,
+        HealthStation,
+        Invited,
+        InvitationSecret,
+        InvitationCount,
+    ],
 )
 def test_every_field_is_told(form: type) -> None:
     missing = [name for name in form.__struct_fields__ if f"`{name}`" not in _TEXT]

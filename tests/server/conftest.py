@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import pytest
@@ -15,12 +16,15 @@ import uvicorn
 
 from bluezone.clock import ManualClock
 from bluezone.server import installation
-from bluezone.server.app import create_app, open_services
+from bluezone.server.app import all_jobs, create_app, open_services
 from bluezone.server.config import Settings
 from bluezone.server.context import Services
+from bluezone.server.jobs import Scheduler
 from bluezone.server.people.passwords import hash_password
 from bluezone.server.people.rules import StaffRole
-from bluezone.server.people.service import add_account
+from bluezone.server.people.service import add_account, find_account, open_session
+from bluezone.server.places.rules import StationRow
+from bluezone.server.places.service import replace_stations
 
 NOON = 1_611_144_000  # 2021-01-20 12:00 UTC
 PASSWORD = "bốn con trâu qua cầu"
@@ -42,7 +46,13 @@ async def serving(services: Services) -> AsyncIterator[tuple[str, int]]:
     await running
 
 
-AddStaff = Callable[[str, StaffRole], Awaitable[None]]
+class AddStaff(Protocol):
+    async def __call__(
+        self, name: str, role: StaffRole = StaffRole.HEALTH_WORKER, unit: str = "HN-01"
+    ) -> None: ...
+
+
+SignInAs = Callable[[str], Awaitable[dict[str, str]]]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +105,9 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 def add_staff(services: Services) -> AddStaff:
     """Make an account with PASSWORD."""
 
-    async def add(name: str, role: StaffRole = StaffRole.HEALTH_WORKER) -> None:
+    async def add(
+        name: str, role: StaffRole = StaffRole.HEALTH_WORKER, unit: str = "HN-01"
+    ) -> None:
         password_hash = await hash_password(PASSWORD)
         async with services.database.transaction() as session:
             await add_account(
@@ -103,11 +115,46 @@ def add_staff(services: Services) -> AddStaff:
                 name=name,
                 password_hash=password_hash,
                 role=role,
-                unit="HN-01",
+                unit=unit,
                 now=services.now,
             )
 
     return add
+
+
+@pytest.fixture
+def bearer(services: Services) -> SignInAs:
+    """The header of a program that has signed in as this account."""
+
+    async def header(name: str) -> dict[str, str]:
+        async with services.database.transaction() as session:
+            account = await find_account(session, name)
+            assert account is not None
+            token, _ = await open_session(session, account, services.now, 400 * 86400)
+        return {"Authorization": f"Bearer {token}"}
+
+    return header
+
+
+RunJob = Callable[[str], Awaitable[None]]
+
+
+@pytest.fixture
+def run_job(services: Services) -> RunJob:
+    """Do one of the service's jobs now, by its name."""
+
+    async def run(name: str) -> None:
+        assert await Scheduler(services, all_jobs(services.settings)).run_once(name)
+
+    return run
+
+
+@pytest.fixture
+async def stations(services: Services) -> None:
+    """A list of one health station: that of commune 00004, whose requests go to HN-01."""
+    row = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà", "HN-01")
+    async with services.database.transaction() as session:
+        await replace_stations(session, services, [row])
 
 
 @pytest.fixture

@@ -16,15 +16,26 @@ from tests.server.conftest import PASSWORD, AddStaff
 PUBLIC = {
     "GET /health/live",
     "GET /health/ready",
+    "GET /moi/{code}",
+    "GET /v1/news.json",
     "GET /metrics",  # checks its own reader (test_health.py)
     "GET /staff/sign-in",
     "GET /v1/configuration.json",
     "GET /v1/exports/{name}",
     "GET /v1/index.json",
+    "GET /v1/stations/{province}.json",
     "GET /v1/trust.json",
     "POST /staff/sign-in",
+    "POST /v1/handovers/details",
+    "POST /v1/handovers/diary",
+    "POST /v1/handovers/status",
+    "POST /v1/handovers/withdraw",
+    "POST /v1/invitations",
+    "POST /v1/invitations/count",
     "POST /v1/keys",
     "POST /v1/permission",
+    "POST /v1/phone-numbers",
+    "POST /v1/phone-numbers/confirm",
     "POST /v1/staff/session",
 }
 ROUTES = [

@@ -123,3 +123,33 @@ async def test_other_addresses_and_methods(
 ) -> None:
     found, refusal = await _exchange(address, f"{request_line} HTTP/1.0\r\n\r\n".encode())
     assert (found, refusal["error"]) == (status, error)
+
+
+async def test_large_bodies_wait_their_turn_and_small_ones_never_do(
+    address: tuple[str, int],
+) -> None:
+    """Diaries come in over slow networks; what they hold meanwhile is bounded."""
+    head = _head("Content-Length: 5000000").replace(b"/v1/staff/session", b"/v1/handovers/diary")
+    slow = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(head + b"{")
+        await writer.drain()
+        slow.append((reader, writer))
+    for _ in range(100):
+        status, refusal = await _exchange(address, head, b"{")
+        if status == 503:
+            break
+    assert (status, refusal["error"]) == (503, "busy")
+    status, _ = await _exchange(address, _head("Content-Length: 2"), b"{}")
+    assert status == 400
+    for _, writer in slow:
+        writer.close()
+    # Who hung up has given the place back.
+    small = _head("Content-Length: 2").replace(b"/v1/staff/session", b"/v1/handovers/diary")
+    for _ in range(100):
+        status, _ = await _exchange(address, small, b"{}")
+        if status != 503:
+            break
+        await asyncio.sleep(0.05)
+    assert status == 400

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bluezone.clock import ManualClock
 from bluezone.server import limits
 from bluezone.server.errors import Refused
-from bluezone.server.limits import Limits, Rule, client_subject
+from bluezone.server.limits import Budget, Limits, Rule, client_subject
 
 
 @given(
@@ -76,3 +76,20 @@ def test_a_flood_of_subjects_does_not_fill_the_memory(monkeypatch: pytest.Monkey
 )
 def test_subjects(host: str | None, subject: str) -> None:
     assert client_subject(host) == subject
+
+
+def test_a_spent_budget_leaves_every_network_a_little() -> None:
+    counted = Limits(ManualClock(0))
+    budget = Budget(Rule("mine", 3, 60), Rule("all", 5, 60), beyond=Rule("beyond", 1, 60))
+    for _ in range(3):
+        budget.spend(counted, "203.0.113.1")
+    with pytest.raises(Refused):
+        budget.spend(counted, "203.0.113.1")
+    for number in range(2, 4):
+        budget.spend(counted, f"203.0.113.{number}")
+    # Now all together have spent theirs. Who has done nothing yet may still do one thing.
+    budget.spend(counted, "2001:db8:1::1")
+    for same_subscriber in ("2001:db8:1::1", "2001:db8:1:2::1", "203.0.113.2"):
+        with pytest.raises(Refused):
+            budget.spend(counted, same_subscriber)
+    budget.spend(counted, "2001:db8:2::1")

@@ -92,7 +92,7 @@ async def test_a_mistake_of_ours_is_logged_and_not_shown(
     async def broken(*_: object) -> None:
         raise RuntimeError("value-4711")
 
-    monkeypatch.setattr(downloads, "_published", broken)
+    monkeypatch.setattr(downloads, "published", broken)
     transport = httpx.ASGITransport(create_app(services))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         answer = await client.get("/v1/index.json")

@@ -16,8 +16,24 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bluezone.protocol import envelope, exports
+from bluezone.protocol.announcements import (
+    Announcement,
+    HealthStation,
+    News,
+    Stations,
+    seal_announcement,
+)
 from bluezone.protocol.beacon import encode_advertisement, encode_metadata
+from bluezone.protocol.handover import (
+    ContactDetails,
+    ExposureDay,
+    HandedDiary,
+    HandoverSecret,
+    handover_id,
+    reference,
+)
 from bluezone.protocol.index import Index, IndexedFile, seal_index
+from bluezone.protocol.invitation import Invited, invitation_code
 from bluezone.protocol.key_table import KeyTable
 from bluezone.protocol.keys import (
     DiagnosisKey,
@@ -50,6 +66,7 @@ _DAY = 18_642  # 2021-01-15, in days since 1970
 _TIME = _DAY * 86_400 + 36_000
 _ROOT = ec.derive_private_key(1, ec.SECP256R1())
 _EXPORT = ec.derive_private_key(2, ec.SECP256R1())
+_ANNOUNCEMENTS = ec.derive_private_key(3, ec.SECP256R1())
 
 
 def _bytes(label: int, length: int) -> bytes:
@@ -205,6 +222,66 @@ def upload() -> dict[str, Any]:
     }
 
 
+def handover() -> dict[str, Any]:
+    """What a phone hands over, and what it calls itself by: ids and codes from secrets."""
+    secret = _bytes(0x10, 16)
+    slot = UploadedKey(key=_bytes(0x20, 16), rolling_start=_DAY * 144, rolling_period=144)
+    details = ContactDetails(
+        handover=handover_id(secret),
+        name="Trần Thị Lan",
+        phone_number="+84901234567",
+        number_receipt=_bytes(4, 32),
+        number_verified_at=_TIME,
+        commune="00004",
+        days=(ExposureDay("2021-01-14", ("morning", "noon"), 25, "LIKELY"),),
+        note="Xin gọi sau 17 giờ.",
+    )
+    diary = HandedDiary(
+        handover=handover_id(secret), code="123456789012", keys=[slot], records=_bytes(5, 64)
+    )
+    return {
+        "secret": secret.hex(),
+        "id": handover_id(secret).hex(),
+        "reference": reference(handover_id(secret)),
+        "details": msgspec.json.encode(details).decode(),
+        "diary": msgspec.json.encode(diary).decode(),
+        "question": msgspec.json.encode(HandoverSecret(secret)).decode(),
+        "invitation_code": invitation_code(secret),
+        "invited": msgspec.json.encode(Invited(invitation_code(secret))).decode(),
+    }
+
+
+def announcements() -> dict[str, Any]:
+    """News and the health stations of a province, as documents and as their payloads."""
+    item = Announcement(
+        id="2021-01-15-0a1b2c3d",
+        published_at=_TIME,
+        title={"vi": "Tin", "en": "News"},
+        body={"vi": "Một.\n\nHai.", "en": "One.\n\nTwo."},
+        important=True,
+    )
+    station = HealthStation(
+        commune="00004", name="Trạm y tế Ba Đình", phone="024 3845 0000", address="1 Ngọc Hà"
+    )
+    contents: dict[str, News | Stations] = {
+        "news": News(sequence=5, issued_at=_TIME, items=(item,)),
+        "stations": Stations(sequence=6, issued_at=_TIME, province="01", stations=(station,)),
+    }
+    sealed = {
+        name: seal_announcement(content, "a1", _ANNOUNCEMENTS) for name, content in contents.items()
+    }
+    return {
+        "announcements_key": _public(_ANNOUNCEMENTS),
+        **{
+            name: {
+                "document": document.decode(),
+                "payload": envelope.parse(document).payload.decode(),
+            }
+            for name, document in sealed.items()
+        },
+    }
+
+
 def make() -> dict[str, dict[str, Any]]:
     """All vectors, by the stem of their file."""
     random_signatures = envelope._ECDSA, exports._ECDSA
@@ -215,6 +292,8 @@ def make() -> dict[str, dict[str, Any]]:
             "export": export(),
             "documents": documents(),
             "upload": upload(),
+            "handover": handover(),
+            "announcements": announcements(),
         }
     finally:
         envelope._ECDSA, exports._ECDSA = random_signatures

@@ -164,3 +164,25 @@ def test_the_upload_digest_by_plain_libraries() -> None:
     assert len(upload["keys"]) == 30
     assert base64.b64decode(upload["keys"][0]["key"]).hex() == vector["keys"][0]["key"]
     assert sum(slot["rolling_period"] != 0 for slot in upload["keys"]) == len(vector["keys"])
+
+
+def test_announcements_by_plain_libraries() -> None:
+    vector = _vector("announcements")
+    for name, tag in (("news", b"BZ1-NEWS"), ("stations", b"BZ1-STATIONS")):
+        document = json.loads(vector[name]["document"])
+        payload = base64.b64decode(document["payload"])
+        assert payload.decode() == vector[name]["payload"]
+        message = _prefixed(tag, document["key_id"].encode(), payload)
+        signature = base64.b64decode(document["signature"])
+        _verify(vector["announcements_key"]["public_key_pem"], signature, message)
+
+
+def test_hand_over_ids_and_invitation_codes_by_plain_libraries() -> None:
+    vector = _vector("handover")
+    hashed = hashlib.sha256(bytes.fromhex(vector["secret"])).digest()
+    word = base64.b32encode(hashed[:5]).decode()
+    assert vector["id"] == hashed.hex()
+    assert vector["reference"] == f"{word[:4]}-{word[4:]}"
+    assert vector["invitation_code"] == word
+    for name in ("details", "diary"):
+        assert base64.b64decode(json.loads(vector[name])["handover"]) == hashed

@@ -23,14 +23,25 @@ from bluezone.server.config import Environment, SettingError, Settings, load_set
 from bluezone.server.configuration import publish_configuration
 from bluezone.server.connections import PromptConnection
 from bluezone.server.context import Services
+from bluezone.server.errors import Refused
 from bluezone.server.jobs import Scheduler
 from bluezone.server.keys import KeyUnavailable
 from bluezone.server.logging import configure_logging
 from bluezone.server.migrations import upgrade
+from bluezone.server.news import service as announced
+from bluezone.server.news.rules import read_text
 from bluezone.server.people import rules, service
 from bluezone.server.people.passwords import hash_password
 from bluezone.server.people.rules import AccountError, StaffRole
+from bluezone.server.places import service as places
+from bluezone.server.places.rules import (
+    StationListError,
+    StationRow,
+    read_stations,
+    write_stations,
+)
 from bluezone.storage.database import DatabaseUrlError, StorageUnavailable
+from bluezone.web.catalogue import translate
 
 _EXPLAINED = (
     SettingError,
@@ -40,8 +51,10 @@ _EXPLAINED = (
     TrustError,
     ConfigurationError,
     AccountError,
+    StationListError,
     installation.InstallationError,
 )
+_OPERATOR = "operator"  # whoever has a shell on the machine has no account there
 _STOP_SECONDS = 10  # for requests under way when the service is told to stop
 
 
@@ -257,6 +270,157 @@ def keys_rotate(home: Path | None, root: Path, compromised: bool) -> None:
     click.echo("New role keys made and certified. Restart the service, take root.pem offline.")
 
 
+@keys.command("complete")
+@_home
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The offline root key, root.pem.",
+)
+def keys_complete(home: Path | None, root: Path) -> None:
+    """Make the role keys that this installation has none of: after an update that needs one."""
+    made: list[str] = []
+
+    async def work(settings: Settings, clock: Clock) -> None:
+        made.extend(await installation.complete_keys(settings, clock, root))
+
+    _run(work, home=home)
+    if made:
+        click.echo(f"Made and certified: {', '.join(made)}. Restart the service.")
+    else:
+        click.echo("Every role has a key; nothing was changed.")
+
+
+@command.group()
+def stations() -> None:
+    """The list of health stations: whom a warned person calls, and who gets their requests."""
+
+
+@stations.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_home
+@_database
+@_clock_file
+def stations_import(
+    file: Path, home: Path | None, database: str | None, clock_file: Path | None
+) -> None:
+    """Replace the whole list by FILE, and publish it. A bad line leaves everything as it is.
+
+    FILE is CSV (UTF-8) with the columns commune, name, phone, address and unit: the commune's
+    five-digit code, and the code of the health unit whose staff get its requests.
+    """
+    content = file.read_bytes()
+    rows: list[StationRow] = []
+    orphans: list[str] = []
+
+    async def work(services: Services) -> None:
+        rows.extend(read_stations(content))
+        async with services.database.transaction() as session:
+            await places.replace_stations(session, services, rows)
+            orphans.extend(await service.units_without_staff(session, {row.unit for row in rows}))
+
+    _run_with_services(work, clock_file, home=home, database=database)
+    click.echo(f"{len(rows)} health stations imported and published.")
+    if orphans:
+        shown = ", ".join(orphans[:10]) + (", ..." if len(orphans) > 10 else "")
+        click.echo(
+            f"Nobody would see the requests to {len(orphans)} of the units, for no health"
+            f" worker's account belongs to them: {shown}"
+        )
+
+
+@stations.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_home
+@_database
+def stations_export(file: Path, home: Path | None, database: str | None) -> None:
+    """Write the present list to FILE, as CSV that `import` reads."""
+    rows: list[StationRow] = []
+
+    async def work(services: Services) -> None:
+        async with services.database.read() as session:
+            rows.extend(await places.stations(session))
+
+    _run_with_services(work, home=home, database=database)
+    file.write_bytes(write_stations(rows))
+    click.echo(f"{len(rows)} health stations written to {file}.")
+
+
+@command.group()
+def news() -> None:
+    """News that every phone shows."""
+
+
+@news.command("publish")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do not show it and ask first.")
+@_home
+@_database
+@_clock_file
+def news_publish(
+    file: Path, yes: bool, home: Path | None, database: str | None, clock_file: Path | None
+) -> None:
+    """Sign the news in FILE and put it on every phone.
+
+    FILE is JSON: {"title": {"vi": ..., "en": ...}, "body": {"vi": ..., "en": ...},
+    "important": false}. Paragraphs are set off by empty lines.
+    """
+    try:
+        text = read_text(file.read_bytes())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    if not yes:
+        for title, body in ((text.title_vi, text.body_vi), (text.title_en, text.body_en)):
+            click.echo(f"{title}\n\n{body}\n")
+        click.confirm("Put this on every phone in the country?", abort=True)
+    identity = ""
+
+    async def work(services: Services) -> None:
+        nonlocal identity
+        async with services.database.transaction() as session:
+            item = await announced.write(session, text, by=_OPERATOR, now=services.now)
+            identity = item.id
+            await announced.publish(
+                session, services, identity, by=_OPERATOR, seen=services.now, now=services.now
+            )
+
+    _run_with_services(work, clock_file, home=home, database=database)
+    click.echo(f"Published as {identity}.")
+
+
+@news.command("list")
+@_home
+@_database
+def news_list(home: Path | None, database: str | None) -> None:
+    """Show all news, newest first, with their names."""
+
+    async def work(services: Services) -> None:
+        async with services.database.read() as session:
+            for item in await announced.items(session):
+                click.echo(f"{item.id}  {item.state:9}  {item.title_vi}")
+
+    _run_with_services(work, home=home, database=database)
+
+
+@news.command("withdraw")
+@click.argument("name")
+@_home
+@_database
+@_clock_file
+def news_withdraw(
+    name: str, home: Path | None, database: str | None, clock_file: Path | None
+) -> None:
+    """Take the news NAME off every phone."""
+
+    async def work(services: Services) -> None:
+        async with services.database.transaction() as session:
+            await announced.withdraw(session, services, name, now=services.now)
+
+    _run_with_services(work, clock_file, home=home, database=database)
+    click.echo(f"Withdrawn: {name}.")
+
+
 @command.group()
 def configuration() -> None:
     """The risk configuration that phones use."""
@@ -325,6 +489,8 @@ def _run(
                 clock.release()
     except _EXPLAINED as error:
         raise click.ClickException(str(error)) from error
+    except Refused as refused:
+        raise click.ClickException(translate(refused.message, "en", **refused.values)) from refused
     except StorageUnavailable as error:
         raise click.ClickException(
             f"the database cannot be used ({error}): is it running, and is its disk full?"

@@ -25,8 +25,9 @@ from bluezone.protocol.sightings import ScanRecords
 
 # A companion who was not heard for two intervals may still be the same one.
 _MOST_INTERVALS_APART: Final = 3
-# The same two people at one table: levels of successive intervals differ by less than this.
-_MOST_DB_APART: Final = 14.0
+# Two at one table: turning round and a hand on the phone take 20 dB. Further apart is somebody
+# else; among several that could be meant, the nearest in level is.
+_MOST_DB_APART: Final = 25.0
 _MIDDLE_DBM: Final = -84
 
 
@@ -152,7 +153,7 @@ def _join(
         open_chains = [
             chain for chain in open_chains if interval - chain.interval <= _MOST_INTERVALS_APART
         ]
-        for row, chain in _pairs(rows, open_chains, mean, interval):
+        for row, chain in _pairs(rows, open_chains, mean):
             made = chain or _Chain(interval, 0.0, float(start[row]), 0.0, 0.0, 0.0)
             if chain is None:
                 chains.append(made)
@@ -169,23 +170,26 @@ def _join(
 
 
 def _pairs(
-    rows: Sequence[int], chains: Sequence[_Chain], mean: "np.ndarray", interval: int
+    rows: Sequence[int], chains: Sequence[_Chain], mean: "np.ndarray"
 ) -> list[tuple[int, _Chain | None]]:
     """Each identifier of an interval with the chain that it goes on with, the likest first."""
-    likely = sorted(
-        (abs(chain.level - float(mean[row])), row, place)
-        for place, chain in enumerate(chains)
-        if chain.interval < interval
-        for row in rows
-        if abs(chain.level - float(mean[row])) <= _MOST_DB_APART
-    )
-    of_row: dict[int, _Chain] = {}
-    taken: set[int] = set()
-    for _apart, row, place in likely:
-        if row not in of_row and place not in taken:
-            of_row[row] = chains[place]
-            taken.add(place)
-    return [(row, of_row.get(row)) for row in rows]
+    if not chains:
+        return [(row, None) for row in rows]
+    levels = np.array([chain.level for chain in chains])
+    apart = np.abs(mean[rows][:, None] - levels)
+    likest = np.argsort(apart, axis=None, kind="stable")
+    likest = likest[: np.count_nonzero(apart <= _MOST_DB_APART)]
+    of_row: list[_Chain | None] = [None] * len(rows)
+    free = [True] * len(chains)
+    left = min(len(rows), len(chains))
+    row_of, chain_of = np.divmod(likest, len(chains))
+    for row, chain in zip(row_of.tolist(), chain_of.tolist(), strict=True):
+        if free[chain] and of_row[row] is None:
+            of_row[row], free[chain] = chains[chain], False
+            left -= 1
+            if not left:
+                break
+    return list(zip(rows, of_row, strict=True))
 
 
 def _covered(time: "np.ndarray", since: "np.ndarray") -> float:

@@ -152,7 +152,10 @@ class Phone:
         self._set_aside: Path | None = None
         self._surroundings = Surroundings(radio, clock, WallClock())
         self._tracing = False
+        self._deleting = False
         self._switched = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._use(*self._home.open_store(entropy))
 
     def _use(self, store: Store, key: DiaryKey, aside: Path | None) -> None:
@@ -225,6 +228,7 @@ class Phone:
         """Live; True once the diary is damaged, False once the owner has stopped."""
         damaged = False
         self._tracing = True
+        self._idle.clear()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tracer.run())
@@ -239,6 +243,7 @@ class Phone:
             damaged = True
         finally:
             self._tracing = False
+            self._idle.set()
         return damaged
 
     async def _until_switched(self) -> None:
@@ -302,7 +307,7 @@ class Phone:
     def active(self) -> bool:
         """Whether this phone may notice others: its owner agreed, and has not stopped."""
         agreed = self._settings.consented_at is not None or not self._needs_consent
-        return agreed and self._settings.stopped_at is None
+        return agreed and self._settings.stopped_at is None and not self._deleting
 
     def choose(self, **chosen: Any) -> None:
         """Change settings by name. Raises StoreError."""
@@ -317,11 +322,21 @@ class Phone:
         """The owner has agreed to what the app does. Raises StoreError."""
         self.choose(consented_at=self._clock.now(), stopped_at=None)
 
-    def delete_everything(self, *, stop: bool = False) -> None:
+    async def delete_everything(self, *, stop: bool = False) -> None:
         """Delete all that is kept, and wait for `begin`; with `stop` say that it was stopped.
 
         Language and look stay. Raises StoreError, OSError.
         """
+        self._deleting = True
+        self._switched.set()
+        try:
+            await self._idle.wait()  # a beacon turned at this moment would make a new key
+            self._delete(stop)
+        finally:
+            self._deleting = False
+            self._switched.set()
+
+    def _delete(self, stop: bool) -> None:
         look = self._settings
         cookie, port = self.page_keys.cookie(), self.page_keys.port
         self._store.wipe()
@@ -336,7 +351,6 @@ class Phone:
             theme=look.theme,
             stopped_at=self._clock.now() if stop else None,
         )
-        self._switched.set()
 
     def forget_warnings(self) -> None:
         """Delete the warnings, and what they were found by. Raises StoreError."""

@@ -12,21 +12,31 @@ from starlette.staticfiles import StaticFiles
 
 from bluezone.clock import Clock
 from bluezone.protocol.trust import read_certificates
-from bluezone.server import configuration, downloads, health
+from bluezone.server import access_log, configuration, downloads, health
 from bluezone.server.authorisation import authorise, check_routes, is_page
-from bluezone.server.bodies import BodyLimits
+from bluezone.server.bodies import BodyLimit, BodyLimits
 from bluezone.server.config import Settings
 from bluezone.server.context import Services
 from bluezone.server.diagnosis import jobs as diagnosis_jobs
 from bluezone.server.diagnosis import routes as diagnosis
 from bluezone.server.errors import EXPECTED_ERRORS, Refused, as_refused, refusal_response
+from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
 from bluezone.server.limits import Limits
+from bluezone.server.messaging import routes as messaging
+from bluezone.server.messaging.sending import LocalOutbox
 from bluezone.server.metrics import Metrics
+from bluezone.server.news import jobs as news_jobs
+from bluezone.server.news import routes as news
 from bluezone.server.pages import refusal_page
 from bluezone.server.people import routes as people
+from bluezone.server.places import jobs as places_jobs
+from bluezone.server.places import routes as places
 from bluezone.server.requests import Requests, log_failure
+from bluezone.server.tracing import inbox
+from bluezone.server.tracing import jobs as tracing_jobs
+from bluezone.server.tracing import routes as tracing
 from bluezone.storage.database import Database
 from bluezone.storage.objects import FolderObjects, ObjectMissing
 from bluezone.web.pages import STATIC
@@ -34,14 +44,33 @@ from bluezone.web.pages import STATIC
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
     diagnosis.router,
+    tracing.router,
+    inbox.router,
+    messaging.router,
+    places.router,
+    news.router,
+    invitations.router,
     downloads.router,
     health.router,
 )
 
 
+BODY_LIMITS: Final[dict[str, BodyLimit]] = {**tracing.BODY_LIMITS}
+
+
 def all_jobs(settings: Settings) -> list[Job]:
     """The periodic work of every duty."""
-    return [*diagnosis_jobs.jobs(settings), *people.jobs, *configuration.jobs]
+    return [
+        *diagnosis_jobs.jobs(settings),
+        *tracing_jobs.jobs,
+        *messaging.jobs,
+        *places_jobs.jobs,
+        *news_jobs.jobs,
+        *invitations.jobs,
+        *people.jobs,
+        *access_log.jobs,
+        *configuration.jobs,
+    ]
 
 
 async def open_services(settings: Settings, clock: Clock) -> Services:
@@ -62,6 +91,7 @@ async def open_services(settings: Settings, clock: Clock) -> Services:
         keys=RoleKeys.open(settings.secrets_folder, trust),
         limits=Limits(clock),
         metrics=Metrics(),
+        sender=LocalOutbox(),
     )
 
 
@@ -96,8 +126,8 @@ def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAP
             Middleware(Requests, routes=endpoints, metrics=services.metrics, answer=_answer),
             Middleware(
                 BodyLimits,
-                max_bytes=services.settings.max_body_bytes,
-                seconds=services.settings.body_seconds,
+                general=BodyLimit(services.settings.max_body_bytes, services.settings.body_seconds),
+                routes=BODY_LIMITS,
             ),
         ],
         exception_handlers=dict.fromkeys(EXPECTED_ERRORS, _refuse),

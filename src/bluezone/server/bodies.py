@@ -2,14 +2,20 @@
 
 import asyncio
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bluezone.server.errors import Refused, refusal_response
+from bluezone.server.limits import client_subject
 from bluezone.web.catalogue import _
 
 _T = TypeVar("_T")
@@ -18,24 +24,45 @@ _DRAIN_BYTES: Final = 32 * 1024 * 1024
 _PLACE: Final = re.compile(r"at `(\$[^`]*)`")
 
 
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """How large a body may be, how long it may take, and how many may be under way at once.
+
+    `at_once` (0: any number) bounds the memory that large bodies hold while they come in; one
+    client may hold `at_once_by_client` of these places.
+    """
+
+    max_bytes: int
+    seconds: float
+    at_once: int = 0
+    at_once_by_client: int = 0
+
+
 class BodyLimits:
     """Takes in each body before the application sees the request.
 
     Too large is 413, as soon as it is known; too slow is 408. So no handler, and no
-    database connection, ever waits for a client's network.
+    database connection, ever waits for a client's network. `routes` gives paths a limit of
+    their own.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, general: BodyLimit, routes: Mapping[str, BodyLimit]
+    ) -> None:
         self._app = app
-        self._max_bytes = max_bytes
-        self._seconds = seconds
+        self._general = general
+        self._routes = routes
+        self._under_way: Counter[str] = Counter()  # by path, and by path and client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._routes.get(scope["path"], self._general)
+        client = client_subject(scope["client"][0] if scope.get("client") else None)
         try:
-            body = await self._read(Headers(scope=scope), receive)
+            with self._place(scope["path"], client, limit):
+                body = await _read(Headers(scope=scope), receive, limit)
         except Refused as refused:
             await self._refuse(refused, scope, receive, send)
             return
@@ -52,49 +79,28 @@ class BodyLimits:
 
         await self._app(scope, replay, send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
-        length = headers.get("content-length", "")
-        if length and "transfer-encoding" in headers:
-            # RFC 9112, 6.3: a proxy may see another end of this request than we do.
+    @contextmanager
+    def _place(self, path: str, client: str, limit: BodyLimit) -> Iterator[None]:
+        if not limit.at_once:
+            yield
+            return
+        own = f"{path} {client}"
+        if (
+            self._under_way[path] >= limit.at_once
+            or self._under_way[own] >= limit.at_once_by_client
+        ):
             raise Refused(
-                400,
-                "bad-request",
-                _("The request is incomplete or malformed."),
-                headers={"Connection": "close"},
+                503,
+                "busy",
+                _("The service cannot do this right now. Please try again in a few minutes."),
+                headers={"Retry-After": "30", "Connection": "close"},
             )
-        if length.isdecimal() and int(length) > self._max_bytes:
-            raise self._too_large()
-        chunks: list[bytes] = []
-        size = 0
+        self._under_way.update((path, own))
         try:
-            async with asyncio.timeout(self._seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    if size > self._max_bytes:
-                        raise self._too_large()
-                    chunks.append(chunk)
-                    if not message.get("more_body", False):
-                        return b"".join(chunks)
-        except TimeoutError:
-            raise Refused(
-                408,
-                "body-too-slow",
-                _("The request took too long to arrive. Please check the network and retry."),
-                headers={"Connection": "close"},
-            ) from None
-
-    def _too_large(self) -> Refused:
-        return Refused(
-            413,
-            "body-too-large",
-            _("The request is larger than {limit} bytes."),
-            headers={"Connection": "close"},
-            limit=self._max_bytes,
-        )
+            yield
+        finally:
+            self._under_way.subtract((path, own))
+            self._under_way += Counter()  # forgets the clients that have gone
 
     async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         last: Message = {}
@@ -110,9 +116,55 @@ class BodyLimits:
         await refusal_response(refused)(scope, receive, hold_last)
         # The answer is out. A client still sending would lose it to a connection reset, so
         # take in what it sends for a moment, and throw it away.
-        if refused.status_code == 413:
+        if refused.status_code in (413, 503):
             await _drain(receive)
         await send({"type": last["type"], "body": b"", "more_body": False})
+
+
+async def _read(headers: Headers, receive: Receive, limit: BodyLimit) -> bytes | None:
+    length = headers.get("content-length", "")
+    if length and "transfer-encoding" in headers:
+        # RFC 9112, 6.3: a proxy may see another end of this request than we do.
+        raise Refused(
+            400,
+            "bad-request",
+            _("The request is incomplete or malformed."),
+            headers={"Connection": "close"},
+        )
+    if length.isdecimal() and int(length) > limit.max_bytes:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limit.seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit.max_bytes:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise Refused(
+            408,
+            "body-too-slow",
+            _("The request took too long to arrive. Please check the network and retry."),
+            headers={"Connection": "close"},
+        ) from None
+
+
+def _too_large(limit: BodyLimit) -> Refused:
+    return Refused(
+        413,
+        "body-too-large",
+        _("The request is larger than {limit} bytes."),
+        headers={"Connection": "close"},
+        limit=limit.max_bytes,
+    )
 
 
 async def _drain(receive: Receive) -> None:
@@ -143,3 +195,12 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused(400, "not-json", _("The request is not valid JSON.")) from None
+
+
+def json_answer(answer: object) -> Response:
+    """An answer to one client alone: never cached."""
+    return Response(
+        msgspec.json.encode(answer),
+        headers={"Cache-Control": "no-store"},
+        media_type="application/json",
+    )

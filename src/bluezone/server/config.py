@@ -60,6 +60,9 @@ class Settings:
         int, "A health worker issues one code a patient; more is a stolen account."
     ] = 60
     codes_per_unit_per_hour: Annotated[int, "The same for all workers of a unit together."] = 600
+    number_codes_per_hour: Annotated[
+        int, "Each code to a telephone number is a paid SMS; a flood must not become a bill."
+    ] = 20_000
     answer_seconds: Annotated[
         float,
         "Permissions and uploads are answered no sooner, so that an observer of the network "

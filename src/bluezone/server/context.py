@@ -9,6 +9,7 @@ from bluezone.clock import Clock
 from bluezone.server.config import Settings
 from bluezone.server.keys import RoleKeys
 from bluezone.server.limits import Limits
+from bluezone.server.messaging.sending import Sender
 from bluezone.server.metrics import Metrics
 from bluezone.storage.database import Database
 from bluezone.storage.objects import ObjectStore
@@ -25,6 +26,7 @@ class Services:
     keys: RoleKeys
     limits: Limits
     metrics: Metrics
+    sender: Sender
 
     @property
     def now(self) -> int:

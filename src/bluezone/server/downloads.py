@@ -25,23 +25,23 @@ router = APIRouter()
 
 @public
 async def trust(request: Request) -> Response:
-    return await _published(request, TRUST_OBJECT, _JSON, _CHANGING)
+    return await published(request, TRUST_OBJECT)
 
 
 @public
 async def configuration(request: Request) -> Response:
-    return await _published(request, CONFIGURATION_OBJECT, _JSON, _CHANGING)
+    return await published(request, CONFIGURATION_OBJECT)
 
 
 @public
 async def index(request: Request) -> Response:
-    return await _published(request, INDEX_OBJECT, _JSON, _CHANGING)
+    return await published(request, INDEX_OBJECT)
 
 
 @public
 async def export(request: Request) -> Response:
     name = request.path_params["name"]
-    return await _published(request, f"exports/{name}", "application/zip", _IMMUTABLE)
+    return await published(request, f"exports/{name}", "application/zip", _IMMUTABLE)
 
 
 # Plain routes: every phone asks every hour, and there is nothing to validate.
@@ -51,7 +51,10 @@ router.add_route("/v1/index.json", index)
 router.add_route("/v1/exports/{name}", export)
 
 
-async def _published(request: Request, name: str, media_type: str, caching: str) -> Response:
+async def published(
+    request: Request, name: str, media_type: str = _JSON, caching: str = _CHANGING
+) -> Response:
+    """The object of this name, or 304 to whoever has it. Raises Refused (404)."""
     try:
         data = await services_of(request).objects.get(name)
     except (ObjectMissing, ValueError):

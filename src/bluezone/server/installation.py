@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bluezone.clock import Clock
 from bluezone.protocol.risk_model import DEFAULT_CONFIGURATION
-from bluezone.protocol.trust import Pins, RoleCertificate, key_id, read_certificates
+from bluezone.protocol.trust import Pins, RoleCertificate, Trust, key_id, read_certificates
 from bluezone.server import keys
 from bluezone.server.config import Settings
 from bluezone.server.configuration import publish_configuration
@@ -57,14 +57,7 @@ async def rotate_keys(
     Raises InstallationError for a root that phones do not pin.
     """
     now = int(clock.now())
-    root = keys.load_private_key(root_file)
-    pins = keys.load_pins(settings.home)
-    if not isinstance(root, ec.EllipticCurvePrivateKey) or (
-        key_id(root.public_key()) not in pins.roots
-    ):
-        raise InstallationError(f"{root_file} is not the root key that phones of this home pin")
-    objects = FolderObjects(settings.objects_folder)
-    trust = read_certificates(await objects.get(keys.TRUST_OBJECT), pins)
+    root, objects, trust = await _opened(settings, root_file)
     kept = [
         certificate
         for certificate in trust.certificates
@@ -74,6 +67,36 @@ async def rotate_keys(
     fresh = await asyncio.to_thread(keys.make_role_keys, settings.secrets_folder, now, not_before)
     await objects.put(keys.TRUST_OBJECT, keys.certify([*kept, *fresh], trust.sequence + 1, root))
     _remove_retired(settings.secrets_folder, trust.certificates, kept)
+
+
+async def complete_keys(settings: Settings, clock: Clock, root_file: Path) -> list[str]:
+    """Keys for the roles that have none, such as one that a newer version signs with.
+
+    They count at once: no phone can miss a key that was never used. Returns their ids.
+    Raises InstallationError for a root that phones do not pin.
+    """
+    now = int(clock.now())
+    root, objects, trust = await _opened(settings, root_file)
+    fresh = await asyncio.to_thread(
+        keys.make_role_keys, settings.secrets_folder, now, now, trust.certificates
+    )
+    if fresh:
+        document = keys.certify([*trust.certificates, *fresh], trust.sequence + 1, root)
+        await objects.put(keys.TRUST_OBJECT, document)
+    return [certificate.key_id for certificate in fresh]
+
+
+async def _opened(
+    settings: Settings, root_file: Path
+) -> tuple[ec.EllipticCurvePrivateKey, FolderObjects, Trust]:
+    root = keys.load_private_key(root_file)
+    pins = keys.load_pins(settings.home)
+    if not isinstance(root, ec.EllipticCurvePrivateKey) or (
+        key_id(root.public_key()) not in pins.roots
+    ):
+        raise InstallationError(f"{root_file} is not the root key that phones of this home pin")
+    objects = FolderObjects(settings.objects_folder)
+    return root, objects, read_certificates(await objects.get(keys.TRUST_OBJECT), pins)
 
 
 def _remove_retired(

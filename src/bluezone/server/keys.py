@@ -85,6 +85,11 @@ class RoleKeys:
         for certificate, key in self._valid(role, now):
             if isinstance(key, ec.EllipticCurvePrivateKey):
                 return SigningKey(certificate.key_id, key)
+        if not any(certificate.role is role for certificate, _ in self._held):
+            raise KeyUnavailable(
+                f"this installation has no {role} key yet: run `bluezone server keys complete"
+                " --root root.pem`, then restart the service"
+            )
         raise KeyUnavailable(f"no valid {role} key: run `bluezone server keys rotate`")
 
     def permission(self, report_type: ReportType, now: float) -> PermissionKey:
@@ -125,16 +130,29 @@ def _permission_name(report_type: ReportType) -> str:
     return f"{Role.PERMISSION}-{report_type.name.lower().replace('_', '-')}"
 
 
-def make_role_keys(folder: Path, now: int, not_before: int) -> list[RoleCertificate]:
-    """A fresh key for every role the service signs with today, and their certificates."""
+def _makers() -> dict[tuple[Role, str], Callable[[], PrivateKey]]:
+    """What the service signs with today, by role and by the beginning of the key's id."""
     makers: dict[tuple[Role, str], Callable[[], PrivateKey]] = {
-        (Role.EXPORT, Role.EXPORT.value): _new_ec_key,
-        (Role.CONFIGURATION, Role.CONFIGURATION.value): _new_ec_key,
+        (role, role.value): _new_ec_key
+        for role in (Role.EXPORT, Role.CONFIGURATION, Role.ANNOUNCEMENTS)
     }
     for report_type in REPORT_TYPES:
         makers[Role.PERMISSION, _permission_name(report_type)] = _new_rsa_key
+    return makers
+
+
+def make_role_keys(
+    folder: Path, now: int, not_before: int, present: Iterable[RoleCertificate] = ()
+) -> list[RoleCertificate]:
+    """A fresh key for everything the service signs with, and their certificates.
+
+    With `present` certificates, only for what none of these is for.
+    """
+    there = [(certificate.role, certificate.key_id) for certificate in present]
     certificates = []
-    for (role, name), make in makers.items():
+    for (role, name), make in _makers().items():
+        if any(role is owner and one.startswith(f"{name}-") for owner, one in there):
+            continue
         key = make()
         identity = f"{name}-{utc_day(now)}-{key_id(key.public_key())[:8]}"
         save_private_key(folder / f"{identity}.pem", key)

@@ -74,6 +74,33 @@ class Limits:
         return filled + rule.seconds / rule.burst - rule.seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits on what strangers may do: each client, then all together.
+
+    Once all together have spent theirs, every network (IPv6: a /48, the most that one
+    subscriber gets) has the little of `beyond`: else whoever fills it would keep a whole
+    country out.
+    """
+
+    by_client: Rule
+    together: Rule
+    beyond: Rule
+
+    def require(self, limits: Limits, host: str | None) -> None:
+        """Raises Refused (429) when it is spent, without counting."""
+        limits.require(self.by_client, client_subject(host))
+        if limits.full(self.together):
+            limits.require(self.beyond, client_subject(host, ipv6_prefix=48))
+
+    def spend(self, limits: Limits, host: str | None) -> None:
+        """Count one for this client. Raises Refused (429) when it was one too many."""
+        self.require(limits, host)
+        limits.count(self.by_client, client_subject(host))
+        limits.count(self.together)
+        limits.count(self.beyond, client_subject(host, ipv6_prefix=48))
+
+
 def client_subject(host: str | None, ipv6_prefix: int = 64) -> str:
     """Whom to count against: an IPv4 address, or an IPv6 /64 (one subscriber has them all)."""
     try:

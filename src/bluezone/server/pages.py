@@ -24,8 +24,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     It gets `language`, `staff` (who is signed in, or None) and `form_token` (a hidden field
     of every form) beside `values`.
     """
-    wish = request.query_params.get("language")
-    language = chosen_language(wish, request.cookies.get(LANGUAGE_COOKIE))
+    wish, language = request.query_params.get("language"), language_of(request)
     form_token, visitor = forms.issue(request)
     html = _PAGES.render(
         template,
@@ -42,11 +41,30 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     return response
 
 
+def public_page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """Render a template for somebody without an account: no cookie but that of the language."""
+    language = language_of(request)
+    html = _PAGES.render(template, language, **values)
+    response = HTMLResponse(html, status, {"Cache-Control": "no-store", "Vary": "Cookie"})
+    if request.query_params.get("language") == language:
+        forms.set_cookie(request, response, LANGUAGE_COOKIE, language, _YEAR_SECONDS)
+    return response
+
+
+def language_of(request: Request) -> str:
+    """The reader's language."""
+    wish = request.query_params.get("language")
+    return chosen_language(wish, request.cookies.get(LANGUAGE_COOKIE))
+
+
+def sentence(request: Request, refused: Refused) -> str:
+    """What a refusal says, in the reader's language."""
+    return translate(refused.message, language_of(request), **refused.values)
+
+
 def refusal_page(request: Request, refused: Refused) -> HTMLResponse:
     """A refusal for a person at a browser."""
-    wish = request.query_params.get("language")
-    language = chosen_language(wish, request.cookies.get(LANGUAGE_COOKIE))
-    message = translate(refused.message, language, **refused.values)
+    message = sentence(request, refused)
     response = page(request, "web/refused.html", refused.status_code, message=message)
     response.headers.update(refused.headers or {})
     return response

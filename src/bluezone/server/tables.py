@@ -1,11 +1,28 @@
 """All tables of all duties: the one place that migrations look at."""
 
-from bluezone.server import jobs
+from bluezone.server import access_log, announcements, jobs
 from bluezone.server.diagnosis import tables as diagnosis
+from bluezone.server.invitations import tables as invitations
+from bluezone.server.messaging import tables as messaging
+from bluezone.server.news import tables as news
 from bluezone.server.people import tables as people
+from bluezone.server.places import tables as places
+from bluezone.server.tracing import tables as tracing
 from bluezone.storage import lease
 from bluezone.storage.database import Base
 
 # Importing a module of tables is what puts them into the metadata.
-MODULES = (lease, jobs, people, diagnosis)
+MODULES = (
+    lease,
+    jobs,
+    access_log,
+    announcements,
+    people,
+    diagnosis,
+    tracing,
+    messaging,
+    places,
+    news,
+    invitations,
+)
 metadata = Base.metadata

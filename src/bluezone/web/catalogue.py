@@ -25,7 +25,9 @@ def _messages(language: str) -> dict[str, str]:
     return {
         message.id: message.string
         for message in catalogue
-        if isinstance(message.id, str) and isinstance(message.string, str) and message.string
+        # The empty id is the file's own header, no message.
+        if isinstance(message.id, str) and message.id
+        if isinstance(message.string, str) and message.string
     }
 
 

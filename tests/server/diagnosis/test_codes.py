@@ -14,7 +14,8 @@ from bluezone.protocol.deployment import CODE_TTL_SECONDS, UPLOAD_BODY_BYTES
 from bluezone.protocol.trust import Pins, Role, key_id, read_certificates
 from bluezone.protocol.upload import PermissionRequest, encode_permission_request, upload_digest
 from bluezone.server import keys as role_keys
-from bluezone.server.diagnosis.routes import ANSWER_BYTES, WRONG_CODES, WRONG_CODES_BY_ADDRESS
+from bluezone.server.diagnosis.guessing import WRONG_CODES, WRONG_CODES_BY_ADDRESS
+from bluezone.server.diagnosis.routes import ANSWER_BYTES
 from bluezone.server.diagnosis.tables import Code
 from tests.server.diagnosis.installation import Service, running
 

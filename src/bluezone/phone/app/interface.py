@@ -142,6 +142,8 @@ class Number(Question):
 
 
 class NumberSent(Answer):
+    """A code is on its way."""
+
     phone_number: str  # as understood, +84…
     expires_at: float
 
@@ -312,6 +314,8 @@ class ReportWish(Question):
 
 
 class ReportPreview(Answer):
+    """What a report would send, and what its owner agrees to."""
+
     lines: list[PreviewLine]
     consent: Text
     keys: int
@@ -351,6 +355,8 @@ class News(Answer):
 
 
 class NewsRead(Question):
+    """POST news/read: these have been read."""
+
     ids: list[str]
 
 
@@ -400,6 +406,8 @@ class Ledger(Answer):
 
 
 class LedgerSum(Answer):
+    """All exchanges of one purpose."""
+
     what: Text
     times: int
     sent: int

@@ -20,25 +20,17 @@ from bluezone.protocol.keys import ReportType
 from bluezone.protocol.unprintable import Unprintable
 from bluezone.protocol.upload import KeyUpload, PermissionAnswer, PermissionRequest, UploadAnswer
 from bluezone.server.authorisation import SignedIn, allows, public
-from bluezone.server.bodies import read_json
+from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services, services_of
 from bluezone.server.diagnosis import rules, service
+from bluezone.server.diagnosis.guessing import GUESSES
 from bluezone.server.diagnosis.intake import Intake, key_rows, new_chain
 from bluezone.server.diagnosis.pepper import code_pepper
 from bluezone.server.errors import Refused
-from bluezone.server.limits import Rule, client_subject
-from bluezone.server.pages import page
+from bluezone.server.pages import page, sentence
 from bluezone.server.people.rules import Staff, StaffRole
-from bluezone.web.catalogue import _, translate
-from bluezone.web.pages import LANGUAGE_COOKIE, chosen_language
+from bluezone.web.catalogue import _
 
-# With five thousand codes alive at once, ten thousand guesses an hour hit one in two years.
-# Mobile networks put thousands of people behind one address, hence not fewer than ten.
-WRONG_CODES_BY_ADDRESS: Final = Rule("wrong codes by address", 10, 3600)
-WRONG_CODES: Final = Rule("wrong codes", 10_000, 3600)
-# Past that limit every network (IPv6: a /48, the most that one subscriber gets) may still be
-# wrong once: else whoever fills it would keep a whole country from reporting.
-WRONG_CODES_BEYOND: Final = Rule("wrong codes by network", 1, 3600)
 ANSWER_BYTES: Final = 1024
 _JITTER: Final = 0.5  # of answer_seconds
 # The field of the form that a refusal is about; any other is about the whole form.
@@ -69,24 +61,15 @@ async def _exchange(
     services: Services, message: PermissionRequest, host: str | None
 ) -> PermissionAnswer:
     limits, pepper = services.limits, code_pepper(services.settings.secrets_folder)
-    client, network = client_subject(host), client_subject(host, ipv6_prefix=48)
-
-    def refuse_guesser() -> None:
-        limits.require(WRONG_CODES_BY_ADDRESS, client)
-        if limits.full(WRONG_CODES):
-            limits.require(WRONG_CODES_BEYOND, network)
-
-    refuse_guesser()
+    GUESSES.require(limits, host)
     try:
         async with services.database.read() as session:
             grant = await service.find_grant(session, message, services.keys, pepper, services.now)
     except Refused as refused:
         if refused.status_code == 403:
-            limits.spend(WRONG_CODES_BY_ADDRESS, client)
-            limits.count(WRONG_CODES)
-            limits.count(WRONG_CODES_BEYOND, network)
+            GUESSES.spend(limits, host)
         raise
-    refuse_guesser()  # once more: of a volley, the others have been counted by now
+    GUESSES.require(limits, host)
     try:
         # Before the code is marked: a message that cannot be signed must not use it up.
         signature = blind_rsa.blind_sign(grant.key.private_key, grant.blinded_message)
@@ -165,15 +148,7 @@ async def _read(request: Request, kind: type[_T]) -> _T:
 
 def _answer(answer: PermissionAnswer | UploadAnswer) -> Response:
     missing = ANSWER_BYTES - len(msgspec.json.encode(answer))
-    return _json(msgspec.structs.replace(answer, padding="0" * missing))
-
-
-def _json(answer: object) -> Response:
-    return Response(
-        msgspec.json.encode(answer),
-        headers={"Cache-Control": "no-store"},
-        media_type="application/json",
-    )
+    return json_answer(msgspec.structs.replace(answer, padding="0" * missing))
 
 
 def _intake(request: Request) -> Intake:
@@ -204,7 +179,7 @@ class CodeAnswer(Unprintable, frozen=True):
 async def issue_code(request: Request, services: Parts, staff: SignedIn) -> Response:
     body = await read_json(request, CodeRequest)
     issued = await _issue(services, staff, body.report_type, body.symptom_onset)
-    return _json(CodeAnswer(issued.code, issued.expires_at))
+    return json_answer(CodeAnswer(issued.code, issued.expires_at))
 
 
 @router.get("/staff/codes")
@@ -268,16 +243,13 @@ async def _codes_page(
     symptom_onset: str = "",
 ) -> Response:
     now = services.now
-    language = chosen_language(
-        request.query_params.get("language"), request.cookies.get(LANGUAGE_COOKIE)
-    )
     async with services.database.read() as session:
         recent = await service.recent_codes(session, staff.account_id, now)
     return page(
         request,
         "diagnosis/codes.html",
         refused.status_code if refused else 200,
-        problem=translate(refused.message, language, **refused.values) if refused else "",
+        problem=sentence(request, refused) if refused else "",
         problem_field=_FIELDS.get(refused.error, "") if refused else "",
         report_type=report_type,
         symptom_onset=symptom_onset,

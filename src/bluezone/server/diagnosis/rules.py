@@ -34,6 +34,8 @@ MAX_DAYS_FROM_ONSET: Final = RETENTION_DAYS + 1
 CLOCK_ERROR_SECONDS: Final = 300  # a phone's clock may be ahead of ours by this much
 # A phone that lost our answer asks again; a health worker looks back at the shift.
 CODE_KEPT_SECONDS: Final = 24 * 3600  # after it expired
+# A case may hand over the diary once the report is through, or after a night's sleep.
+CODE_NAMES_UNIT_SECONDS: Final = 24 * 3600  # after its issue
 
 _BETWEEN_DIGITS: Final = re.compile(r"[\s.\u2013-]")  # as people write codes down
 

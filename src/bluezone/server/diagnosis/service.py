@@ -91,6 +91,26 @@ async def recent_codes(session: AsyncSession, worker: int, now: int) -> Sequence
     return rows.all()
 
 
+@dataclass(frozen=True, slots=True)
+class KnownCode:
+    """A code that was issued within a day, exchanged or not."""
+
+    mac: bytes
+    unit: str
+
+
+async def unit_of_code(session: AsyncSession, code: str, pepper: bytes, now: int) -> KnownCode:
+    """Which unit gave this code to a case. Raises Refused: 400 malformed, 403 not (or no more) one.
+
+    Good for a day from its issue, longer than for a report: the diary may follow later.
+    """
+    mac = rules.code_mac(rules.typed_code(code), pepper)
+    row = await session.get(Code, mac)
+    if row is None or row.issued_at + rules.CODE_NAMES_UNIT_SECONDS <= now:
+        raise _unknown()
+    return KnownCode(mac, row.unit)
+
+
 async def find_grant(
     session: AsyncSession, request: PermissionRequest, keys: RoleKeys, pepper: bytes, now: int
 ) -> Grant:
@@ -98,9 +118,7 @@ async def find_grant(
     mac = rules.code_mac(rules.typed_code(request.code), pepper)
     row = await session.get(Code, mac)
     if row is None:
-        raise Refused(
-            403, "code-unknown", _("This code is not valid. Please check what you typed.")
-        )
+        raise _unknown()
     if row.blinded_digest is None and row.expires_at <= now:
         raise Refused(
             403,
@@ -167,6 +185,10 @@ def check_permission(
 
 def _digest(grant: Grant) -> bytes:
     return hashlib.sha256(grant.blinded_message).digest()
+
+
+def _unknown() -> Refused:
+    return Refused(403, "code-unknown", _("This code is not valid. Please check what you typed."))
 
 
 def _used() -> Refused:

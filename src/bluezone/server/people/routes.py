@@ -2,24 +2,22 @@
 
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bluezone.protocol.unprintable import Unprintable
 from bluezone.server import forms
 from bluezone.server.authorisation import allows, public
-from bluezone.server.bodies import read_json
+from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.jobs import Job
 from bluezone.server.limits import Rule, client_subject
-from bluezone.server.pages import page
+from bluezone.server.pages import page, sentence
 from bluezone.server.people import rules, service
 from bluezone.server.people.passwords import verify_password
 from bluezone.server.people.rules import StaffRole
-from bluezone.web.catalogue import _, translate
-from bluezone.web.pages import LANGUAGE_COOKIE, chosen_language
+from bluezone.web.catalogue import _
 
 # A health unit may share one address; guessing one name is stopped by its lock, many by this.
 SIGN_INS = Rule("sign-in", burst=30, seconds=60)
@@ -60,10 +58,12 @@ async def sign_in(
     try:
         token, expires_at = await _open_session(request, services, name, password)
     except Refused as refused:
-        language = chosen_language(None, request.cookies.get(LANGUAGE_COOKIE))
-        problem = translate(refused.message, language, **refused.values)
         return page(
-            request, "people/sign_in.html", refused.status_code, name=name[:64], problem=problem
+            request,
+            "people/sign_in.html",
+            refused.status_code,
+            name=name[:64],
+            problem=sentence(request, refused),
         )
     response = RedirectResponse("/staff", 303)
     forms.set_cookie(request, response, forms.SESSION_COOKIE, token, expires_at - services.now)
@@ -91,11 +91,7 @@ async def start_page(request: Request) -> Response:
 async def open_session(request: Request, services: Parts) -> Response:
     body = await read_json(request, SignIn)
     token, expires_at = await _open_session(request, services, body.name, body.password)
-    return Response(
-        msgspec.json.encode(SessionAnswer(token, expires_at)),
-        headers={"Cache-Control": "no-store"},
-        media_type="application/json",
-    )
+    return json_answer(SessionAnswer(token, expires_at))
 
 
 async def _open_session(

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,6 +31,16 @@ async def add_account(
     if account is None:
         raise rules.AccountError(rules.NAME_TAKEN)
     return account
+
+
+async def units_without_staff(session: AsyncSession, units: Iterable[str]) -> list[str]:
+    """Those of `units` that no health worker's account belongs to, sorted."""
+    staffed = await session.scalars(
+        select(StaffAccount.unit)
+        .where(StaffAccount.role == StaffRole.HEALTH_WORKER.value)
+        .distinct()
+    )
+    return sorted(set(units) - set(staffed))
 
 
 async def begin_sign_in(session: AsyncSession, name: str, now: int) -> int:

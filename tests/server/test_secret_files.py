@@ -1,4 +1,4 @@
-"""The pepper of codes: one for all processes, readable by its owner alone, never half there."""
+"""Secrets in files: one for all processes, readable by its owner alone, never half there."""
 
 import os
 import stat
@@ -7,36 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from bluezone.server.diagnosis import pepper
+from bluezone.server import secret_files
 from bluezone.server.keys import KeyUnavailable
 
 # What a fresh process does: the answer is kept for the life of a process.
-_fresh = pepper.code_pepper.__wrapped__
+_fresh = secret_files.secret_file.__wrapped__
 
 
 def test_all_who_start_together_have_one(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as starting:
-        found = set(starting.map(_fresh, [tmp_path] * 32))
+        found = set(starting.map(_fresh, [tmp_path / "pepper"] * 32))
     assert len(found) == 1
-    assert os.listdir(tmp_path) == ["code-pepper"]
-    assert stat.S_IMODE((tmp_path / "code-pepper").stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["pepper"]
+    assert stat.S_IMODE((tmp_path / "pepper").stat().st_mode) == 0o600
 
 
 def test_one_that_is_there_needs_no_right_to_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = _fresh(tmp_path)
+    made = _fresh(tmp_path / "pepper")
 
     def read_only(**_: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
-    monkeypatch.setattr(pepper.tempfile, "mkstemp", read_only)
-    assert _fresh(tmp_path) == made
+    monkeypatch.setattr(secret_files.tempfile, "mkstemp", read_only)
+    assert _fresh(tmp_path / "pepper") == made
 
 
 def test_one_that_cannot_be_made_or_is_damaged_is_said(tmp_path: Path) -> None:
     with pytest.raises(KeyUnavailable, match="cannot be read or made: No such file"):
-        _fresh(tmp_path / "nowhere")
-    (tmp_path / "code-pepper").write_bytes(b"short")
+        _fresh(tmp_path / "nowhere" / "pepper")
+    (tmp_path / "pepper").write_bytes(b"short")
     with pytest.raises(KeyUnavailable, match="has 5 bytes, not 32: remove it"):
-        _fresh(tmp_path)
+        _fresh(tmp_path / "pepper")

@@ -1,0 +1,97 @@
+"""Only the owner's browser gets anything: no other user, no other site, no forged request."""
+
+import pytest
+
+from tests.phone.app.conftest import HERE, PORT, Asking, make_asking
+from tests.phone.conftest import World
+
+_PRIVATE = ["/", "/history.html", "/app.js", "/api/v1/state", "/api/v1/history", "/api/v1/export"]
+
+
+@pytest.fixture
+def stranger(world: World) -> Asking:
+    return make_asking(world)
+
+
+@pytest.mark.parametrize("path", _PRIVATE)
+def test_without_the_cookie_everything_is_locked(stranger: Asking, path: str) -> None:
+    answer = stranger.send("GET", path)
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+    assert "bluezone" not in answer.headers.get("server", "")
+
+
+def test_a_link_opens_once(stranger: Asking) -> None:
+    link = stranger.phone.page_keys.link(PORT).removeprefix(HERE)
+    opened = stranger.send("GET", link)
+    assert (opened.status_code, opened.headers["location"]) == (303, "/")
+    cookie = opened.headers["set-cookie"].lower()
+    assert f"bluezone-{PORT}=" in cookie
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert stranger.send("GET", "/api/v1/state").status_code == 200
+    stranger.client.cookies.clear()
+    assert stranger.send("GET", link).status_code == 401
+
+
+def test_a_link_that_nobody_used_for_an_hour_opens_nothing(stranger: Asking) -> None:
+    link = stranger.phone.page_keys.link(PORT).removeprefix(HERE)
+    stranger.world.run(stranger.world.clock.sleep(3601))
+    assert stranger.send("GET", link).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["", "x", "../../etc/passwd", "a" * 5000, "\x00", "é"])
+def test_a_guessed_key_opens_nothing(stranger: Asking, key: str) -> None:
+    stranger.phone.page_keys.new()
+    assert stranger.send("GET", "/open", params={"key": key}).status_code == 401
+    assert stranger.send("GET", "/api/v1/state").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:1", "", "localhost"]
+)
+def test_a_name_that_leads_here_is_refused(asking: Asking, host: str) -> None:
+    """DNS rebinding: the browser would send the name's cookies, and believes the name's origin."""
+    assert asking.send("GET", "/api/v1/state", headers={"Host": host}).status_code == 421
+    link = asking.phone.page_keys.link(PORT).removeprefix(HERE)
+    assert asking.send("GET", link, headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", f"http://127.0.0.1:{PORT + 1}"])
+def test_a_request_forged_by_another_page_changes_nothing(asking: Asking, origin: str) -> None:
+    answer = asking.send(
+        "POST", "/api/v1/delete", headers={"Origin": origin},
+        json={"what": "everything", "confirm": True},
+    )  # fmt: skip
+    assert answer.status_code == 403
+    assert asking.send("DELETE", "/api/v1/history", headers={"Origin": origin}).status_code == 403
+
+
+def test_a_form_cannot_speak_the_interface(asking: Asking) -> None:
+    answer = asking.send(
+        "POST", "/api/v1/start", headers={"Content-Type": "text/plain"}, content='{"consent": true}'
+    )
+    assert answer.status_code == 403
+    assert not asking.phone.active
+
+
+def test_every_answer_carries_the_strict_policy(asking: Asking, stranger: Asking) -> None:
+    for answer in (
+        asking.send("GET", "/"),
+        asking.send("GET", "/api/v1/state"),
+        asking.send("GET", "/nothing-here"),
+        stranger.send("GET", "/"),
+    ):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_cookie_outlives_a_deletion_of_everything(asking: Asking) -> None:
+    """Its owner is looking at the page at that moment."""
+    asking.ask("POST", "start", {"consent": True})
+    asking.ask("POST", "delete", {"what": "everything", "confirm": True})
+    assert asking.ask("GET", "state")["started"] is False

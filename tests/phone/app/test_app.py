@@ -1,0 +1,172 @@
+"""What the app does: begins with consent, shows who is around, warns, keeps a ledger, stops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from bluezone.phone.app import contacts, status
+from bluezone.phone.phone import Phone
+from tests.phone.app.conftest import Asking, make_asking
+from tests.phone.conftest import World
+
+
+@asynccontextmanager
+async def _running(*phones: Phone) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(phone.run()) for phone in phones]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _while_running(asking: Asking, *others: Phone) -> Callable[[Callable[[], Awaitable[Any]]], Any]:
+    def run(work: Callable[[], Awaitable[Any]]) -> Any:
+        async def within() -> Any:
+            async with _running(asking.phone, *others):
+                return await work()
+
+        return asking.world.run(within())
+
+    return run
+
+
+def test_nothing_begins_before_consent(asking: Asking) -> None:
+    other = asking.world.phone(1.0)
+
+    async def wait() -> tuple[int, int]:
+        await asking.world.clock.sleep(1800)
+        before = other.status().last_scan
+        asking.phone.begin()
+        await asking.world.clock.sleep(1800)
+        after = other.status().last_scan
+        assert before is not None
+        assert after is not None
+        return before.heard, after.heard
+
+    assert _while_running(asking, other)(wait) == (0, 1)
+
+
+def test_who_stops_is_silent_and_has_nothing_left(asking: Asking) -> None:
+    other = asking.world.phone(1.0)
+    asking.phone.begin()
+
+    async def wait() -> None:
+        await asking.world.clock.sleep(3600)
+        assert asking.phone.diary_records() > 0
+        await asking.phone.delete_everything(stop=True)
+        await asking.world.clock.sleep(1800)
+        scan = other.status().last_scan
+        assert scan is not None
+        assert scan.heard == 0
+        assert asking.phone.status().running is False
+
+    _while_running(asking, other)(wait)
+    assert asking.phone.diary_records() == 0
+    assert asking.phone.everything().own_keys == []
+    state = asking.ask("GET", "state")
+    assert (state["started"], state["stopped"]) == (False, True)
+    assert asking.ask("POST", "resume")["stopped"] is False
+    assert asking.ask("POST", "start", {"consent": True})["started"] is True
+
+
+def test_scanning_around_sees_who_is_there_and_ends_by_itself(asking: Asking) -> None:
+    near, far = asking.world.phone(0.5), asking.world.phone(14.0)
+    asking.phone.begin()
+
+    async def look() -> Any:
+        await asking.world.clock.sleep(60)
+        await contacts.around(asking.app)
+        await asking.world.clock.sleep(20)
+        seen = await contacts.around(asking.app)
+        await near.close()
+        return seen
+
+    seen = _while_running(asking, near, far)(look)
+    assert [one.near for one in seen.people] == [True, False]
+    assert all(one.mask.endswith("•••") and len(one.mask) == 6 for one in seen.people)
+    assert seen.own.endswith("•••")
+    assert seen.listening
+
+
+def test_the_history_counts_one_companion_once(asking: Asking) -> None:
+    other = asking.world.phone(1.0)
+    asking.phone.begin()
+
+    async def hour() -> None:
+        await asking.world.clock.sleep(3600)
+
+    _while_running(asking, other)(hour)
+    today = asking.ask("GET", "history")["days"][0]
+    assert today["people"] == today["people_least"] == 1
+    assert today["people_most"] >= 6
+    assert 45 <= today["minutes"] <= 62
+    state = asking.ask("GET", "state")
+    assert state["today"]["people"] == 1
+    assert asking.ask("DELETE", "history")["days"][0]["people"] == 0
+
+
+def test_every_exchange_is_in_the_ledger(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.run(asking.phone.check())
+    ledger = asking.ask("GET", "ledger")
+    requests = [request.url.path for request in asking.world.national.requests]
+    assert [one["address"] for one in reversed(ledger["entries"])] == requests
+    assert sum(one["times"] for one in ledger["sums"]) == len(requests)
+    sent = sum(len(request.content) for request in asking.world.national.requests)
+    assert sum(one["sent"] for one in ledger["sums"]) == sent
+    asking.world.national.down = True
+    asking.world.run(asking.phone.check())
+    assert asking.ask("GET", "ledger")["entries"][0]["ok"] is False
+    assert "mạng" in asking.ask("GET", "state")["check"]["error"]["vi"]
+
+
+def test_a_check_is_overdue_after_a_day_without_success(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.down = True
+    asking.world.run(asking.world.clock.sleep(23 * 3600))
+    assert not status.overdue(asking.app)
+    asking.world.run(asking.world.clock.sleep(2 * 3600))
+    assert status.overdue(asking.app)
+    asking.world.national.down = False
+    asking.ask("POST", "check")
+    assert not status.overdue(asking.app)
+
+
+def test_the_preview_is_exactly_what_would_be_sent(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    wish = {"name": " Lê Thị Hoa ", "phone_number": "090 123 4567", "about": "child", "note": "sốt"}
+    preview = asking.ask("POST", "details/preview", wish)
+    for part in ("Lê Thị Hoa", "+84901234567", "child", "sốt"):
+        assert part in preview["raw"]
+    assert "Con tôi" in [line["value"]["vi"] for line in preview["lines"]]
+    assert asking.world.national.requests == []
+
+
+def test_settings_are_kept_over_a_restart(world: World) -> None:
+    first = make_asking(world)
+    first.open()
+    first.ask("POST", "settings", {"language": "en", "battery": "saving", "commune": "00004"})
+    world.run(first.phone.close())
+    again = make_asking(world, home=world.folder / "phone1")
+    again.open()
+    kept = again.ask("GET", "settings")
+    assert (kept["language"], kept["battery"], kept["province"]) == ("en", "saving", "01")
+
+
+def test_everything_can_be_taken_along(asking: Asking) -> None:
+    other = asking.world.phone(1.0)
+    asking.phone.begin()
+
+    async def hour() -> None:
+        await asking.world.clock.sleep(1200)
+
+    _while_running(asking, other)(hour)
+    kept = asking.ask("GET", "export")
+    assert len(kept["heard"]) >= 3
+    assert len(kept["own_keys"]) == 1
+    assert kept["exchanges"]

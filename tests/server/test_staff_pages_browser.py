@@ -1,0 +1,217 @@
+"""The staff's pages in Chromium: inbox, news, outbox, invitation, on a phone and on a desk."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from bluezone.clock import ManualClock
+from bluezone.protocol.handover import ExposureDay, HandoverState
+from bluezone.server.app import open_services
+from bluezone.server.config import Settings
+from bluezone.server.context import Services
+from bluezone.server.messaging import rules as messaging
+from bluezone.server.messaging.service import receipt_key
+from bluezone.server.migrations import upgrade
+from bluezone.server.people.passwords import hash_password
+from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.service import add_account
+from bluezone.server.places.rules import StationRow
+from bluezone.server.places.service import replace_stations
+from tests.server.conftest import NOON, PASSWORD, serving
+from tests.server.tracing.conftest import IssueCode, answer, ask, details, diary, send, unit_code
+
+pytestmark = pytest.mark.browser
+SECRET = bytes(range(16))
+NUMBER = "+84901234567"
+STATION = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà", "HN-01")
+STAFF = (("lan", StaffRole.HEALTH_WORKER, "HN-01"), ("quan", StaffRole.ADMIN, "BYT"))
+
+
+@pytest.fixture
+async def services(home: Path, clock: ManualClock) -> AsyncIterator[Services]:
+    opened = await open_services(Settings(home=home), clock)
+    await upgrade(opened.database)
+    password_hash = await hash_password(PASSWORD)
+    async with opened.database.transaction() as session:
+        for name, role, unit in STAFF:
+            await add_account(
+                session,
+                name=name,
+                password_hash=password_hash,
+                role=role,
+                unit=unit,
+                now=opened.now,
+            )
+        await replace_stations(session, opened, [STATION])
+    yield opened
+    await opened.database.dispose()
+
+
+@pytest.fixture
+async def served(services: Services) -> AsyncIterator[str]:
+    async with serving(services) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+@pytest.fixture
+async def phone(served: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=served, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield chromium
+        await chromium.close()
+
+
+@pytest.fixture
+def issue(services: Services) -> IssueCode:
+    return unit_code(services)
+
+
+async def signed_in(browser: Browser, served: str, name: str, width: int) -> Page:
+    page = await browser.new_page(viewport={"width": width, "height": 844})
+    await page.goto(f"{served}/staff/sign-in")
+    await page.fill("#name", name)
+    await page.fill("#password", PASSWORD)
+    await page.click("main button")
+    return page
+
+
+async def picture(page: Page, tmp_path: Path, name: str) -> None:
+    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
+    size = page.viewport_size
+    assert size
+    width = await page.evaluate("document.documentElement.scrollWidth")
+    assert width <= size["width"], f"{name} is {width} pixels wide"
+    found = await Axe().run(page)
+    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
+    await page.screenshot(path=folder / f"{name}-{size['width']}.png", full_page=True)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_a_health_worker_reads_decides_and_downloads(
+    services: Services,
+    served: str,
+    phone: httpx.AsyncClient,
+    browser: Browser,
+    issue: IssueCode,
+    tmp_path: Path,
+    width: int,
+) -> None:
+    receipt = messaging.receipt(NUMBER, NOON, receipt_key(services.settings.secrets_folder))
+    warned = details(
+        SECRET,
+        number_receipt=receipt,
+        number_verified_at=NOON,
+        days=(
+            ExposureDay("2021-01-18", ("evening",), 40, "CERTAIN"),
+            ExposureDay("2021-01-19", ("morning", "noon"), 25, "LIKELY"),
+        ),
+        note="<script>alert(1)</script>\nXin gọi sau 17 giờ.",
+    )
+    sent = answer(await send(phone, warned))
+    handed = answer(await send(phone, diary(bytes(16), await issue(), 5000)))
+
+    page = await signed_in(browser, served, "lan", width)
+    await picture(page, tmp_path, "start")
+    await page.get_by_role("link", name="Đọc hồ sơ người dân gửi đến").click()
+    await expect(page.locator("article")).to_have_count(2)
+    await picture(page, tmp_path, "inbox")
+
+    await page.get_by_role("link", name=sent.reference).click()
+    main = page.locator("main")
+    await expect(main).to_contain_text("Trần Thị Lan")
+    await expect(main).to_contain_text("đã xác minh ngày 20/01/2021")
+    await expect(main).to_contain_text("Phường Ba Đình, Thành phố Hà Nội")
+    await expect(main).to_contain_text("<script>alert(1)</script>")
+    await picture(page, tmp_path, "details")
+    # Only own words, and none written: said, and nothing decided.
+    confirm = page.locator("form", has=page.locator("input[value=confirmed]"))
+    await confirm.get_by_label("chỉ dùng lời của tôi").check()
+    await confirm.get_by_role("button").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Vui lòng chọn hoặc viết lời nhắn")
+    await expect(confirm.get_by_label("chỉ dùng lời của tôi")).to_be_checked()
+    await confirm.locator("textarea").fill("Hẹn 8 giờ sáng mai.")
+    await confirm.get_by_role("button").click()
+    await expect(page).to_have_url(f"{served}/staff/inbox")
+    told = answer(await ask(phone, SECRET))
+    assert told.state is HandoverState.CONFIRMED
+    assert told.message["vi"].endswith("Hẹn 8 giờ sáng mai.")
+
+    await page.fill("#reference", sent.reference.lower())
+    await page.get_by_role("button", name="Tìm").click()
+    await page.get_by_role("link", name=sent.reference).click()
+    await expect(page.locator("#history ~ ul").first).to_contain_text("lan: đã xác nhận")
+    await picture(page, tmp_path, "decided")
+
+    await page.get_by_role("link", name="Về hộp thư đến").click()
+    await page.get_by_role("link", name=handed.reference).click()
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    await picture(page, tmp_path, "diary")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Tải nhật ký").click()
+    file = await download.value
+    assert file.suggested_filename == f"diary-{handed.reference}.json"
+
+    await ask(phone, bytes(16), "withdraw")
+    await page.reload()
+    await expect(main).to_contain_text("Người gửi đã rút lại hồ sơ này")
+    await expect(page.locator("form fieldset")).to_have_count(0)
+    await picture(page, tmp_path, "withdrawn")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_an_administrator_publishes_news_and_reads_the_outbox(
+    served: str, phone: httpx.AsyncClient, browser: Browser, tmp_path: Path, width: int
+) -> None:
+    page = await signed_in(browser, served, "quan", width)
+    await page.get_by_role("link", name="Viết tin cho mọi điện thoại").click()
+    await page.fill("#title_vi", "Từ ngày mai, đeo khẩu trang nơi công cộng")
+    await page.fill("#body_vi", "Bộ Y tế đề nghị mọi người đeo khẩu trang.\n\nXin cảm ơn.")
+    await page.fill("#title_en", "From tomorrow, masks in public places")
+    await page.fill("#body_en", "The Ministry of Health asks everybody to wear a mask.")
+    await page.get_by_label("Quan trọng").check()
+    await picture(page, tmp_path, "news-write")
+    await page.get_by_role("button", name="Lưu và xem trước").click()
+    await expect(page.locator("article")).to_have_count(2)
+    await picture(page, tmp_path, "news-preview")
+    assert (await phone.get("/v1/news.json")).status_code == 404
+    await page.get_by_label("Tôi đã đọc cả hai ngôn ngữ").check()
+    await page.get_by_role("button", name="Phát hành đến mọi điện thoại").click()
+    await expect(page.locator("main")).to_contain_text("quan phát hành")
+    assert (await phone.get("/v1/news.json")).status_code == 200
+    await picture(page, tmp_path, "news-out")
+
+    await phone.post("/v1/phone-numbers", json={"phone_number": NUMBER})
+    await page.get_by_role("link", name="Hộp thư đi").click()
+    await expect(page.locator("article")).to_contain_text(NUMBER)
+    await picture(page, tmp_path, "outbox")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_an_invitation_is_explained_and_asks_nobody_else(
+    served: str, browser: Browser, tmp_path: Path, width: int
+) -> None:
+    page = await browser.new_page(viewport={"width": width, "height": 844})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(f"{served}/moi/ABCD2345")
+    await expect(page.locator("#code")).to_have_text("ABCD-2345")
+    await picture(page, tmp_path, "invitation")
+    assert all(url.startswith(served) for url in asked)
+    assert await page.context.cookies() == []
+    await page.get_by_role("link", name="English").click()
+    await expect(page.locator("h1")).to_have_text("Somebody invites you to Bluezone")
+    await expect(page.locator("#code")).to_have_text("ABCD-2345")
