@@ -1,10 +1,12 @@
 """A browser's visit to a page over canned answers, watched for faults and stray requests."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser import answers
@@ -55,4 +57,7 @@ class Visit:
         if os.environ.get("BLUEZONE_PICTURES"):
             _PICTURES.mkdir(parents=True, exist_ok=True)
             self.page.wait_for_timeout(300)
-            self.page.screenshot(path=_PICTURES / f"{name}.png")
+            small = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+            small.quantize(64, dither=Image.Dither.NONE).save(
+                _PICTURES / f"{name}.png", optimize=True
+            )

@@ -133,7 +133,7 @@ def _see_each_other(owner: Owner) -> None:
 def _have_a_history(owner: Owner) -> None:
     page = owner.open("history")
     deadline = time.monotonic() + 60
-    while not re.search(r"Tổng cộng (\d\d+ phút|\d+ giờ)", page.locator("#day").inner_text()):
+    while not re.search(r"Tổng cộng (\d\d+\sphút|\d+\sgiờ)", page.locator("#day").inner_text()):
         assert time.monotonic() < deadline, page.locator("#day").inner_text()
         time.sleep(2)
         page.reload()

@@ -76,6 +76,21 @@ def test_first_start_with_everything_given(visit: Visit) -> None:
     assert ("POST number/confirm", {"code": "123456"}) in visit.core.asked
 
 
+def test_first_start_with_the_largest_text_on_the_smallest_phone(visit: Visit) -> None:
+    visit.core.answers["GET settings"] = answers.usual_settings(phone_number=None)
+    page = visit.open("start", started=False)
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.evaluate("document.documentElement.dataset.text = 'largest'")
+    for step in ("notice", "warn", "never", "consent", "permissions", "number", "place"):
+        expect(page.locator(f"[data-step={step}]")).to_be_visible()
+        assert visit.width() <= 320, step
+        if step == "consent":
+            page.locator("#agree").check()
+            page.locator("#consent").click()
+        elif step != "place":
+            page.locator(".step:not([hidden]) .next").click()
+
+
 def test_details_are_seen_before_they_are_sent(visit: Visit) -> None:
     page = visit.open("details")
     expect(page.locator("#phone_number")).to_have_value("0912345678")

@@ -89,7 +89,8 @@ export async function screen({ load = async () => null, draw = () => {}, every =
     const shown = data !== null && fault === null;
     if (shown) delete main.dataset.loading;
     else if (!data) main.dataset.loading = "";
-    put(status, fault ? faultCard(fault, refresh) : loading && !shown ? h("p", { class: "quiet" }, t("One moment …")) : null);
+    // The banner above tells of silence, on every page.
+    put(status, fault instanceof Silence ? null : fault ? faultCard(fault, refresh) : loading && !shown ? h("p", { class: "quiet" }, t("One moment …")) : null);
     if (shown) draw(data.value);
   };
   let waiting = 0;

@@ -51,16 +51,19 @@ export function ago(time) {
   return formatter(Intl.RelativeTimeFormat, {}).format(Math.round(seconds / length), unit);
 }
 
+// A number and its unit stay on one line.
+const together = (text) => text.replace(/(\d) /g, "$1\u00a0");
+
 /** "45 min", "2 h 5 min" */
 export function minutes(amount) {
   const whole = Math.round(amount);
-  if (whole < 60) return t("{m} min", { m: whole });
-  if (whole % 60 === 0) return t("{h} h", { h: whole / 60 });
-  return t("{h} h {m} min", { h: Math.floor(whole / 60), m: whole % 60 });
+  if (whole < 60) return together(t("{m} min", { m: whole }));
+  if (whole % 60 === 0) return together(t("{h} h", { h: whole / 60 }));
+  return together(t("{h} h {m} min", { h: Math.floor(whole / 60), m: whole % 60 }));
 }
 
 export function people(amount) {
-  return amount === 1 ? t("1 person") : t("{n} people", { n: number(amount) });
+  return together(amount === 1 ? t("1 person") : t("{n} people", { n: number(amount) }));
 }
 
 /** "812 bytes", "1.2 KB" */

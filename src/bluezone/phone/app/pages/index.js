@@ -21,7 +21,10 @@ screen({ load: async () => state, draw, every: 10 });
 function draw(now) {
   put("#problems", now.problems.map(problem));
   put("#standing", standing(now, resume));
-  document.querySelector("#scan").hidden = now.stopped;
+  const scan = document.querySelector("#scan");
+  scan.hidden = now.stopped;
+  // One main action: after a warning it is to read it.
+  scan.classList.toggle("main", now.exposure.state === "none" || now.exposure.state === "cleared");
   put(
     "#today",
     number_(people(now.today.people), t("nearby, estimated")),

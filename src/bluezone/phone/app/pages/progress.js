@@ -22,8 +22,7 @@ function sending({ step }) {
   return h(
     "section",
     { class: "card" },
-    h("div", { class: "spin", "aria-hidden": "true" }),
-    h("h2", null, t("Your report is being sent …")),
+    h("div", { class: "working" }, h("div", { class: "spin", "aria-hidden": "true" }), h("h2", null, t("Your report is being sent …"))),
     h("p", null, t("This takes up to half a minute. You may leave this page: Bluezone goes on by itself.")),
     h("ol", { class: "plain going", "aria-live": "polite" }, STEPS.map(([name, words], index) => h("li", { class: index < at ? "past" : index > at ? "quiet" : null, "aria-current": name === step ? "step" : null }, words(), index < at ? h("span", { class: "tag", "data-tone": "good" }, t("done")) : null))),
   );

@@ -38,7 +38,7 @@ function group(name, label, settings, options) {
     "fieldset",
     { class: "card choices" },
     h("legend", null, label),
-    h("div", { class: "options" }, options.map(([value, words, more]) =>
+    h("div", { class: options.length === 2 && !options[0][2] ? "options pair" : "options" }, options.map(([value, words, more]) =>
       h("label", { class: "choice" }, h("input", { type: "radio", name, id: `${name}-${value}`, value, checked: settings[name] === value, onchange: (event) => change(event.target, { [name]: value }) }), h("span", name === "language" ? { lang: value } : null, words, more ? h("small", null, more) : null)),
     )),
   );
