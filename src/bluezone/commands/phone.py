@@ -27,7 +27,7 @@ from bluezone.protocol.intervals import vietnam_time
 from bluezone.protocol.trust import Pins, TrustError
 from bluezone.proximity import SHIPPED
 from bluezone.radio.hci import HciRadio
-from bluezone.radio.interface import Radio, RadioError, RadioState, Sighting
+from bluezone.radio.interface import Capabilities, Radio, RadioError, RadioState, Sighting
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, _, translate
 
 T = TypeVar("T")
@@ -389,6 +389,7 @@ class _NoRadio:
     """The radio of the verbs that need none."""
 
     state = RadioState.UNAVAILABLE
+    capabilities = Capabilities("none", "none", broadcasts=False)
     tx_power = 0
 
     async def advertise(self, payload: bytes) -> None:
@@ -431,6 +432,10 @@ class _Replugging:
     @property
     def state(self) -> RadioState:
         return self._radio.state
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._radio.capabilities
 
     @property
     def tx_power(self) -> int:

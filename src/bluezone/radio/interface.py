@@ -40,11 +40,33 @@ class Sighting:
     tx_power: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Which controller a radio uses and what it can do, for the page that says so."""
+
+    kind: str  # what stands between: "BlueZ", "HCI", "CoreBluetooth", "WinRT", "virtual air"
+    controller: str  # which one, as its owner knows it: "hci0", "usb:0"
+    broadcasts: bool  # the beacon is on the air for everybody
+    offers_gatt: bool = False  # the beacon can be read by whoever connects
+    reads_gatt: bool = False  # connects to those who can only offer it
+    # The address changes with every beacon, and the beacon with every address. Where it does
+    # not, two beacons of one phone can be linked.
+    turns_together: bool = True
+
+    @property
+    def only_listens(self) -> bool:
+        """Hears others and is not heard."""
+        return not (self.broadcasts or self.offers_gatt)
+
+
 class Radio(Protocol):
     """Puts beacons on the air and hears them."""
 
     @property
     def state(self) -> RadioState: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     @property
     def tx_power(self) -> int:
@@ -55,7 +77,8 @@ class Radio(Protocol):
         """Broadcast `payload` under a fresh random address, replacing what was broadcast.
 
         Address and payload turn together: the back end stops advertising (and scanning),
-        sets the new address, then starts with the new payload. Raises RadioError.
+        sets the new address, then starts with the new payload. Where `capabilities` say that
+        the radio only listens, nothing happens. Raises RadioError.
         """
         ...
 
