@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 
 from bluezone.clock import WallClock
 from bluezone.protocol.deployment import GATT_SERVICE_UUID
@@ -15,6 +13,7 @@ from bluezone.radio.bluez import UNKNOWN_TX_POWER, BluezRadio
 from bluezone.radio.interface import RadioError, RadioState
 from tests.private_bus import PrivateBus
 from tests.radio.bluetoothd import Advert, Bluetoothd
+from tests.radio.conftest import until
 from tests.radio.test_hci import linkable
 
 CLOCK = WallClock()
@@ -28,38 +27,6 @@ class _SetClock(WallClock):
 
     def now(self) -> float:
         return super().now() + self.ahead
-
-
-@pytest.fixture
-def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PrivateBus]:
-    with PrivateBus(tmp_path) as private:
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", private.address)
-        yield private  # type: ignore[misc]
-
-
-@pytest.fixture
-async def bluetoothd(bus: PrivateBus) -> AsyncIterator[Bluetoothd]:
-    daemon = await Bluetoothd(bus.address).start()
-    yield daemon
-    await daemon.stop(crash=True)
-    await _forget_bleak()
-
-
-async def _forget_bleak() -> None:
-    """bleak keeps one connection for each event loop, for good."""
-    try:
-        manager = await get_global_bluez_manager()
-    except Exception:
-        return
-    assert manager._bus is not None
-    manager._bus.disconnect()
-    await asyncio.sleep(0)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what changes is in another program
-            await asyncio.sleep(0.01)
 
 
 async def test_two_phones_on_two_adapters_hear_each_other(bluetoothd: Bluetoothd) -> None:
@@ -112,7 +79,7 @@ async def test_the_receiver_pauses_while_the_beacon_turns_and_rests_after_the_sc
     radio, other = await BluezRadio.open(CLOCK, "hci0"), await BluezRadio.open(CLOCK, "hci1")
     await other.advertise(PAYLOAD)
     scan = asyncio.ensure_future(radio.scan(1.2))
-    await _until(lambda: bool(bluetoothd.adapters["hci0"].sessions))
+    await until(lambda: bool(bluetoothd.adapters["hci0"].sessions))
     await radio.advertise(b"r" * 20)
     done = [call for call in bluetoothd.calls if call.startswith("hci0.S") or "Register" in call]
     stop, register = (
@@ -169,14 +136,14 @@ async def test_bluetooth_switched_off_says_so_and_comes_back(
     await radio.advertise(PAYLOAD)
     (first,) = bluetoothd.on_air("hci0")
     bluetoothd.power("hci0", False, blocked=blocked)
-    await _until(lambda: radio.state is RadioState.OFF)
+    await until(lambda: radio.state is RadioState.OFF)
     for ask in (lambda: radio.advertise(PAYLOAD), lambda: radio.scan(0.1)):
         with pytest.raises(RadioError, match=what_to_do) as fault:
             await ask()
         assert fault.value.state is RadioState.OFF
-    await _until(lambda: not bluetoothd.adapters["hci0"].adverts)  # withdrawn
+    await until(lambda: not bluetoothd.adapters["hci0"].adverts)  # withdrawn
     bluetoothd.power("hci0", True)
-    await _until(lambda: radio.state is RadioState.ON and bool(bluetoothd.on_air("hci0")))
+    await until(lambda: radio.state is RadioState.ON and bool(bluetoothd.on_air("hci0")))
     (again,) = bluetoothd.on_air("hci0")
     assert again.service_data == first.service_data
     assert again.address != first.address
@@ -186,11 +153,11 @@ async def test_bluetooth_switched_off_says_so_and_comes_back(
 async def test_switched_off_in_the_middle_of_a_scan(bluetoothd: Bluetoothd) -> None:
     radio = await BluezRadio.open(CLOCK, "hci0")
     scan = asyncio.ensure_future(radio.scan(0.5))
-    await _until(lambda: bool(bluetoothd.adapters["hci0"].sessions))
+    await until(lambda: bool(bluetoothd.adapters["hci0"].sessions))
     bluetoothd.power("hci0", False)
     assert await scan == []
     bluetoothd.power("hci0", True)
-    await _until(lambda: radio.state is RadioState.ON)
+    await until(lambda: radio.state is RadioState.ON)
     assert await radio.scan(0.2) == []
     await radio.close()
 
@@ -202,10 +169,10 @@ async def test_an_identifier_whose_time_is_over_is_never_brought_back(
     radio = await BluezRadio.open(clock, "hci0")
     await radio.advertise(PAYLOAD)
     bluetoothd.power("hci0", False)
-    await _until(lambda: not bluetoothd.adapters["hci0"].adverts)
+    await until(lambda: not bluetoothd.adapters["hci0"].adverts)
     clock.ahead = interval_start(interval_number(clock.now()) + 1) - clock.now() + 1.0
     bluetoothd.power("hci0", True)
-    await _until(lambda: radio.state is RadioState.ON)
+    await until(lambda: radio.state is RadioState.ON)
     await asyncio.sleep(0.3)
     assert bluetoothd.on_air("hci0") == []
     await radio.advertise(b"n" * 20)
@@ -221,12 +188,12 @@ async def test_a_bluetoothd_that_is_restarted_is_used_again(
     await radio.advertise(PAYLOAD)
     await radio.scan(0.2)
     await bluetoothd.stop(crash=crash)
-    await _until(lambda: radio.state is RadioState.UNAVAILABLE)
+    await until(lambda: radio.state is RadioState.UNAVAILABLE)
     for ask in (lambda: radio.advertise(PAYLOAD), lambda: radio.scan(0.1)):
         with pytest.raises(RadioError, match=r"systemctl start bluetooth|no Bluetooth adapter"):
             await ask()
     again = await Bluetoothd(bus.address).start()
-    await _until(lambda: radio.state is RadioState.ON)
+    await until(lambda: radio.state is RadioState.ON)
     await radio.advertise(b"n" * 20)
     other = await BluezRadio.open(CLOCK, "hci1")
     await other.advertise(b"o" * 20)
@@ -244,12 +211,12 @@ async def test_what_was_on_the_air_is_put_there_again_by_itself(
     await radio.advertise(PAYLOAD)
     await bluetoothd.stop(crash=True)
     again = await Bluetoothd(bus.address).start()
-    await _until(lambda: bool(again.on_air("hci0")))
+    await until(lambda: bool(again.on_air("hci0")))
     assert list(again.on_air("hci0")[0].service_data.values()) == [PAYLOAD]
     again.unplug("hci0")
-    await _until(lambda: radio.state is RadioState.UNAVAILABLE)
+    await until(lambda: radio.state is RadioState.UNAVAILABLE)
     again.plug_in("hci0")
-    await _until(lambda: bool(again.on_air("hci0")))
+    await until(lambda: bool(again.on_air("hci0")))
     await radio.close()
     await again.stop(crash=True)
 
@@ -263,7 +230,7 @@ async def test_a_full_adapter_says_what_to_close(bluetoothd: Bluetoothd) -> None
         await radio.advertise(PAYLOAD)
     assert radio.state is RadioState.ON
     await others[0].close()
-    await _until(lambda: len(bluetoothd.on_air("hci0")) == 4)
+    await until(lambda: len(bluetoothd.on_air("hci0")) == 4)
     await radio.advertise(PAYLOAD)
     for each in (radio, *others):
         await each.close()

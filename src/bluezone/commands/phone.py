@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -26,14 +27,15 @@ from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_KEY_SLOTS
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.protocol.trust import Pins, TrustError
 from bluezone.proximity import SHIPPED
-from bluezone.radio.hci import HciRadio
-from bluezone.radio.interface import Capabilities, Radio, RadioError, RadioState, Sighting
+from bluezone.radio.absent import AbsentRadio
+from bluezone.radio.interface import Radio, RadioError
+from bluezone.radio.open import AUTO, KeptOpenRadio
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, _, translate
 
 T = TypeVar("T")
 Verb = Callable[..., None]
 
-_REPLUG_SECONDS: Final = 5.0
+_NO_RADIO: Final = AbsentRadio("this command uses no radio")
 # Whatever language is shown: people type the one they think in, and often without its accents.
 _YES: Final = frozenset({"y", "yes", "c", "có", "co"})
 _NO: Final = frozenset({"", "n", "no", "k", "không", "khong"})
@@ -108,8 +110,10 @@ def _connected(verb: Verb) -> Verb:
 @click.option(
     "--radio",
     "spec",
-    required=True,
-    help="usb:0, hci-socket:0, serial:/dev/ttyACM0,1000000, tcp-client:127.0.0.1:9100, ...",
+    default=AUTO,
+    show_default=True,
+    help="auto (this computer's own), bluez:hci0, bleak (listens only), usb:0, hci-socket:0,"
+    " serial:/dev/ttyACM0,1000000, tcp-client:127.0.0.1:9100, ... (docs/radio.md)",
 )
 @click.option(
     "--scan-every",
@@ -138,7 +142,7 @@ def run(
     screen = _Screen(language, clock)
 
     async def work() -> None:
-        radio = await _Replugging.plug(spec, clock)
+        radio = await KeptOpenRadio.open(spec, clock)
         async with _opened(
             home,
             settings,
@@ -153,14 +157,16 @@ def run(
             screen.phone = phone
             screen.say(_key_notice(phone.status()).text(language))
             watching = asyncio.create_task(screen.watch())
-            replugging = asyncio.create_task(radio.replug())
+            keeping = asyncio.create_task(radio.keep())
             try:
                 await phone.run()
             finally:
                 watching.cancel()
-                replugging.cancel()
+                keeping.cancel()
                 await radio.close()
 
+    # Who stops a background program says SIGTERM: it ends as on Ctrl-C, its radio silent.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with suppress(KeyboardInterrupt):
         _run(work(), language)
 
@@ -176,7 +182,7 @@ def status(home: Path, language: str) -> None:
     settings, clock = _settings(home)
 
     async def work() -> None:
-        async with _opened(home, settings, clock, _NoRadio()) as phone:
+        async with _opened(home, settings, clock, _NO_RADIO) as phone:
             state = phone.status()
             click.echo(_key_notice(state).text(language))
             for notice in state.notices:
@@ -214,7 +220,7 @@ def check(
     screen = _Screen(language, clock)
 
     async def work() -> bool:
-        async with _opened(home, settings, clock, _NoRadio(), on_check=screen.checked) as phone:
+        async with _opened(home, settings, clock, _NO_RADIO, on_check=screen.checked) as phone:
             done = await phone.check()
             screen.all_warnings(phone.warnings())
             return done.error is None
@@ -246,7 +252,7 @@ def report(
     agreed = yes or _agrees(translate(_("Do you agree?"), language), language)
 
     async def work() -> None:
-        async with _opened(home, settings, clock, _NoRadio()) as phone:
+        async with _opened(home, settings, clock, _NO_RADIO) as phone:
             if agreed:
                 click.echo(translate(_("Sending; this takes up to half a minute."), language))
             receipt = await phone.report(code, agreed)
@@ -272,7 +278,7 @@ def warnings(home: Path, language: str) -> None:
     settings, clock = _settings(home)
 
     async def work() -> None:
-        async with _opened(home, settings, clock, _NoRadio()) as phone:
+        async with _opened(home, settings, clock, _NO_RADIO) as phone:
             _Screen(language, clock).all_warnings(phone.warnings())
 
     _run(work(), language)
@@ -383,75 +389,6 @@ class _Screen:
                     self.say(translate(_("Everything is in order again."), self._language))
                 self._notices = notices
             await self._wall.sleep(1.0)
-
-
-class _NoRadio:
-    """The radio of the verbs that need none."""
-
-    state = RadioState.UNAVAILABLE
-    capabilities = Capabilities("none", "none", broadcasts=False)
-    tx_power = 0
-
-    async def advertise(self, payload: bytes) -> None:
-        raise RadioError("this command uses no radio")
-
-    async def stop(self) -> None:
-        pass
-
-    async def scan(self, seconds: float) -> list[Sighting]:
-        raise RadioError("this command uses no radio")
-
-    async def close(self) -> None:
-        pass
-
-
-class _Replugging:
-    """A radio that is opened again after it was unplugged or its process was restarted."""
-
-    def __init__(self, spec: str, radio: Radio, clock: Clock) -> None:
-        self._spec = spec
-        self._radio = radio
-        self._clock = clock
-        self._wall = WallClock()  # without its radio a rehearsal's time stands still
-
-    @classmethod
-    async def plug(cls, spec: str, clock: Clock) -> "_Replugging":
-        """Raises RadioError if there is no such radio."""
-        return cls(spec, await HciRadio.open(spec, clock), clock)
-
-    async def replug(self) -> None:
-        """Look after the radio until cancelled."""
-        while True:
-            await self._wall.sleep(_REPLUG_SECONDS)
-            if self._radio.state is RadioState.UNAVAILABLE:
-                with suppress(RadioError):
-                    await self._radio.close()
-                with suppress(RadioError):
-                    self._radio = await HciRadio.open(self._spec, self._clock)
-
-    @property
-    def state(self) -> RadioState:
-        return self._radio.state
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._radio.capabilities
-
-    @property
-    def tx_power(self) -> int:
-        return self._radio.tx_power
-
-    async def advertise(self, payload: bytes) -> None:
-        await self._radio.advertise(payload)
-
-    async def stop(self) -> None:
-        await self._radio.stop()
-
-    async def scan(self, seconds: float) -> list[Sighting]:
-        return await self._radio.scan(seconds)
-
-    async def close(self) -> None:
-        await self._radio.close()
 
 
 @asynccontextmanager
