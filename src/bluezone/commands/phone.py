@@ -14,6 +14,7 @@ import msgspec
 
 from bluezone.clock import Clock, WallClock
 from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
+from bluezone.commands import phone_install
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.exposure_check import Check
 from bluezone.phone.home import Home, PhoneRunningError
@@ -105,25 +106,33 @@ def _connected(verb: Verb) -> Verb:
     return _common(verb)
 
 
+def _running(verb: Verb) -> Verb:
+    for option in (
+        click.option(
+            "--model",
+            help="This phone's model, as SM-A405FN: known ones send and hear at calibrated levels.",
+        ),
+        click.option(
+            "--scan-every",
+            type=click.FloatRange(5.0, 600.0),
+            help="Seconds from scan to scan, for demonstrations; without it the phone decides.",
+        ),
+        click.option(
+            "--radio",
+            "spec",
+            default=AUTO,
+            show_default=True,
+            help="auto (this computer's own), bluez:hci0, bleak (listens only), usb:0,"
+            " hci-socket:0, serial:/dev/ttyACM0,1000000, tcp-client:127.0.0.1:9100, ..."
+            " (docs/radio.md)",
+        ),
+    ):
+        verb = option(verb)
+    return _connected(verb)
+
+
 @command.command()
-@_connected
-@click.option(
-    "--radio",
-    "spec",
-    default=AUTO,
-    show_default=True,
-    help="auto (this computer's own), bluez:hci0, bleak (listens only), usb:0, hci-socket:0,"
-    " serial:/dev/ttyACM0,1000000, tcp-client:127.0.0.1:9100, ... (docs/radio.md)",
-)
-@click.option(
-    "--scan-every",
-    type=click.FloatRange(5.0, 600.0),
-    help="Seconds from scan to scan, for demonstrations; without it the phone decides.",
-)
-@click.option(
-    "--model",
-    help="This phone's model, as SM-A405FN: known ones send and hear at calibrated levels.",
-)
+@_running
 def run(
     home: Path,
     language: str,
@@ -169,6 +178,50 @@ def run(
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with suppress(KeyboardInterrupt):
         _run(work(), language)
+
+
+@command.command()
+@click.option(
+    "--print", "show", is_flag=True, help="Show what would be written, and write nothing."
+)
+@_running
+def install(
+    show: bool,
+    home: Path,
+    language: str,
+    address: str | None,
+    pins: tuple[Path, ...],
+    clock_file: Path | None,
+    spec: str,
+    scan_every: float | None,
+    model: str | None,
+) -> None:
+    """Keep this phone running in the background: `run` with these options, from now on and
+    from every login on.
+
+    Writes a systemd user unit on Linux, a launchd agent on macOS, a start-up entry on Windows.
+    """
+    settings, _clock_of_it = _settings(home, address, pins, clock_file)
+    if settings.clock_file is not None:
+        raise click.ClickException("a phone of a rehearsal ends with it and is not installed")
+    arguments = ["--home", str(home.resolve()), "--language", language, "--radio", spec]
+    if scan_every is not None:
+        arguments += ["--scan-every", f"{scan_every:g}"]
+    if model is not None:
+        arguments += ["--model", model]
+    starting = phone_install.program(arguments)
+    if show:
+        click.echo(f"# {starting.path}")
+        click.echo(starting.content.decode())
+    else:
+        phone_install.install(starting, language)
+
+
+@command.command()
+@_common
+def uninstall(home: Path, language: str) -> None:
+    """Undo `install`: end the background program and start it no more. The diary is kept."""
+    phone_install.uninstall(phone_install.program(), language)
 
 
 @command.command()
