@@ -16,7 +16,7 @@ from bluezone.radio.air import (
     Position,
     Station,
 )
-from bluezone.radio.interface import RadioError, RadioState, Sighting
+from bluezone.radio.interface import Capabilities, RadioError, RadioState, Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,10 @@ class DirectRadio:
         self._state = state
         if state is not RadioState.ON:
             self._station.silence()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities("virtual air", "direct", broadcasts=True)
 
     @property
     def tx_power(self) -> int:
