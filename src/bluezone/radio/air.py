@@ -105,7 +105,8 @@ class Station:
         oldest = self._air.oldest_window() if self.ended else 0.0
         self.ended = [pair for pair in self.ended if pair[1] > oldest]
         if self.current is not None:
-            self.ended.append((self.current, self._air.clock.now()))
+            self._air.last_stop = self._air.clock.now()
+            self.ended.append((self.current, self._air.last_stop))
             self.current = None
 
     def leave(self) -> None:
@@ -142,6 +143,7 @@ class Air:
         self.physics = physics or AirPhysics()
         self.seed = seed % 2**64
         self.statistics = AirStatistics()
+        self.last_stop = -math.inf  # Unix time at which a broadcast ended last
         self.version = 0  # changes when somebody joins, moves or leaves
         self.stations: list[Station] = []
         self._joined = 0

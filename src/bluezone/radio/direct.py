@@ -130,24 +130,19 @@ def hear_window(
     """
     neighbours = station.neighbours()
     end = start + seconds
-    on_air: list[Broadcast] = []
-    rows: list[int] = []
-    begins: list[float] = []
-    ends: list[float] = []
-    for row, other in enumerate(neighbours.stations):
-        if other.ended:
-            for broadcast, stopped in other.ended:
-                if stopped > start and broadcast.start < end:
-                    on_air.append(broadcast)
-                    rows.append(row)
-                    begins.append(broadcast.start - start)
-                    ends.append(stopped - start)
-        current = other.current
-        if current is not None and current.start < end:
-            on_air.append(current)
-            rows.append(row)
-            begins.append(current.start - start)
-            ends.append(seconds)
+    on_air: list[tuple[int, Broadcast, float]] = [  # row of the sender, and when it stopped
+        (row, sender.current, end)
+        for row, sender in enumerate(neighbours.stations)
+        if sender.current is not None and sender.current.start < end
+    ]
+    if air.last_stop > start:  # phones turn their beacons between scans, so hardly ever
+        on_air += (
+            (row, broadcast, stopped)
+            for row, sender in enumerate(neighbours.stations)
+            for broadcast, stopped in sender.ended
+            if stopped > start and broadcast.start < end
+        )
+        on_air.sort(key=lambda sent: (sent[0], sent[1].start))
     if not on_air:
         return []
     most = math.ceil(seconds / ADVERTISING_INTERVAL_SECONDS) + 1
@@ -161,9 +156,9 @@ def hear_window(
             ADVERTISING_INTERVAL_SECONDS,
             ADV_DELAY_SECONDS,
         ),
-        air.levels(neighbours, start + seconds / 2)[rows],
-        np.array(begins),
-        np.array(ends),
+        air.levels(neighbours, start + seconds / 2)[[row for row, _, _ in on_air]],
+        np.array([broadcast.start - start for _, broadcast, _ in on_air]),
+        np.array([stopped - start for _, _, stopped in on_air]),
         station.rng.random(shape),
         station.rng.random(len(on_air)),
         station.rng.standard_normal(shape),
@@ -175,7 +170,7 @@ def hear_window(
 
     sightings = []
     position = 0
-    for broadcast, count, first in zip(
+    for (_, broadcast, _), count, first in zip(
         on_air, received.counts.tolist(), received.first.tolist(), strict=True
     ):
         if count:
