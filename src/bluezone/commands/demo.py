@@ -53,7 +53,7 @@ def command(
     what the simulation knows: who was within two metres for fifteen minutes.
     """
     pace = Pace(speed if headless or speed else _SPEED_WITH_PAGE)
-    scene = Scene(pace)
+    scene = Scene(pace, is_watched=not headless)
     began = WallClock().now()
     with ExitStack() as stack:
         if not headless:

@@ -261,7 +261,7 @@ class Town:
     async def _tick(self) -> None:
         while True:
             self._service.check()
-            if self._wall.now() - self._shown_at >= _FRAME_SECONDS:
+            if self._scene.is_watched and self._wall.now() - self._shown_at >= _FRAME_SECONDS:
                 self._show(Stage.RUNNING)
             await self._clock.sleep(_TICK)
 
@@ -296,6 +296,7 @@ class Town:
         return {number: case.days for number, case in self._cases.items()}
 
     def _verdict(self, wall_seconds: float) -> Verdict:
+        self.truth.advance(self._clock.now())
         people = self.residents.people
         statistics = self.air.statistics
         return Verdict(
