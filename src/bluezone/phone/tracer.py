@@ -131,7 +131,8 @@ class Tracer:
             return False
         except StoreError as error:
             return self._store_fault(error)
-        self.notices.difference_update(RADIO_NOTICES.values())
+        if self.notices:
+            self.notices.difference_update(RADIO_NOTICES.values())
         return True
 
     async def scan(self) -> None:

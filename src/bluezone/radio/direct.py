@@ -146,7 +146,8 @@ def hear_window(
     if not on_air:
         return []
     most = math.ceil(seconds / ADVERTISING_INTERVAL_SECONDS) + 1
-    shape = (2, len(on_air), most)
+    # Drawn flat: for a shape, numpy first computes its size, in Python.
+    shape, size = (2, len(on_air), most), 2 * len(on_air) * most
     received = receive(
         air.physics,
         Window(
@@ -159,9 +160,9 @@ def hear_window(
         air.levels(neighbours, start + seconds / 2)[[row for row, _, _ in on_air]],
         np.array([broadcast.start - start for _, broadcast, _ in on_air]),
         np.array([stopped - start for _, _, stopped in on_air]),
-        station.rng.random(shape),
+        station.rng.random(size).reshape(shape),
         station.rng.random(len(on_air)),
-        station.rng.standard_normal(shape),
+        station.rng.standard_normal(size).reshape(shape),
     )
     packets = received.rssi.tolist()
     air.statistics.offered += received.offered
