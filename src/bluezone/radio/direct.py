@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from bluezone.clock import ManualClock
 from bluezone.protocol.beacon import PAYLOAD_BYTES
 from bluezone.protocol.deployment import ADVERTISING_INTERVAL_SECONDS
 from bluezone.radio.air import (
@@ -118,6 +119,14 @@ class DirectRadio:
     def _require_on(self) -> None:
         if self._state is not RadioState.ON:
             raise RadioError(_WHY_NOT[self._state], self._state)
+
+
+def make_ready() -> None:
+    """Compile or load the air's laws now: the first scan need not wait for it."""
+    air = Air(ManualClock(0.0))
+    listener, sender = air.join((0.0, 0.0)), air.join((1.0, 0.0))
+    sender.broadcast(bytes(6), bytes(PAYLOAD_BYTES))
+    hear_window(air, listener, 0.0, 1.0)
 
 
 def hear_window(
