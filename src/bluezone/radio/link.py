@@ -18,6 +18,7 @@ from bumble.link import LocalLink
 
 from bluezone.protocol.beacon import MAX_LEGACY_ADVERTISEMENT_BYTES
 from bluezone.radio.air import ADV_DELAY_SECONDS, MEAN_INTERVAL_SECONDS, Air, Position
+from bluezone.radio.physics import fading, survival
 
 _SLOT_SECONDS: Final = 0.625e-3  # unit of advertising and scanning times in HCI
 _VIEW_SECONDS: Final = 1.0  # bodies and shadows move over minutes
@@ -107,9 +108,9 @@ class AirController(Controller):
             neighbours = self.station.neighbours()
             rows = [i for i, s in enumerate(neighbours.stations) if self.link.advertises(s.serial)]
             levels = air.levels(neighbours, now)[rows]
-            survival = air.physics.survival(levels, MEAN_INTERVAL_SECONDS)
+            chances = survival(air.physics, levels, MEAN_INTERVAL_SECONDS)
             serials = (neighbours.stations[row].serial for row in rows)
-            pairs = zip(levels.tolist(), survival.tolist(), strict=True)
+            pairs = zip(levels.tolist(), chances.tolist(), strict=True)
             self._view = dict(zip(serials, pairs, strict=True))
             self._view_of = (air.version, now)
         return self._view
@@ -308,10 +309,12 @@ class AirLink(LocalLink):
             if behind or self._queued >= _MAX_QUEUED or receiver.congested():
                 statistics.dropped += 1
                 continue
-            level, survival = reception
+            level, chance = reception
             draw = receiver.station.rng
-            rssi = round(level + physics.packet_fading(draw.standard_normal))
-            if rssi < physics.floor_dbm or draw.random() >= survival:
+            rssi = round(
+                level + fading(physics.rician_k, draw.standard_normal(), draw.standard_normal())
+            )
+            if rssi < physics.floor_dbm or draw.random() >= chance:
                 statistics.faded += 1
                 continue
             statistics.delivered += 1
