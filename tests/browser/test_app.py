@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
@@ -114,8 +113,7 @@ def test_two_owners_meet_and_one_is_warned(windows: Windows) -> None:
         _have_a_history(an)
         _report(binh, issue_code(address))
         _be_warned(an)
-        if _has_inbox(address):
-            _send_details_and_withdraw(an)
+        _send_details_and_withdraw(an)
         _delete(an)
         _stop(binh)
         assert an.faults + binh.faults == []
@@ -170,12 +168,6 @@ def _be_warned(owner: Owner) -> None:
     expect(page.locator("#why-0 li").first).to_be_visible()
     expect(page.locator("#call-hotline")).to_have_attribute("href", "tel:19009095")
     owner.picture("exposure")
-
-
-def _has_inbox(address: str) -> bool:
-    """Whether the service of this version takes hand-overs."""
-    with httpx.Client(base_url=address, trust_env=False) as client:
-        return client.post("/v1/handovers", json={}).status_code != 404
 
 
 def _send_details_and_withdraw(owner: Owner) -> None:
