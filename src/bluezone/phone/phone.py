@@ -45,7 +45,7 @@ from bluezone.phone.told import Messages, Told
 from bluezone.phone.tracer import Scan, Tracer
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.exposure import ExposureWindow
-from bluezone.protocol.handover import About
+from bluezone.protocol.handover import MAX_DIARY_RECORDS, About
 from bluezone.protocol.intervals import utc_day_number
 from bluezone.protocol.keys import TemporaryExposureKey
 from bluezone.protocol.phone_number import NumberReceipt
@@ -443,12 +443,13 @@ class Phone:
         today = utc_day_number(self._clock.now())
         records = self._diary.records(today - RETENTION_DAYS, today)
         keys = self._reporter.reported_keys()
-        return await self.handovers.send_diary(diary_of(typed_code(code), about, keys, records))
+        newest = records[-MAX_DIARY_RECORDS:]
+        return await self.handovers.send_diary(diary_of(typed_code(code), about, keys, newest))
 
     def diary_records(self) -> int:
         """How many records `hand_over_diary` would send. Raises StoreError."""
         today = utc_day_number(self._clock.now())
-        return len(self._diary.records(today - RETENTION_DAYS, today))
+        return min(MAX_DIARY_RECORDS, len(self._diary.records(today - RETENTION_DAYS, today)))
 
     def reportable_keys(self) -> int:
         """How many keys a report would publish now. Raises StoreError."""
@@ -515,6 +516,7 @@ class Phone:
             self._checker.exposures,
             self.ledger,
             self.messages,
+            self.handovers,
         )
         gone = sum(part.forget_before(first) for part in parts)
         if gone:

@@ -19,8 +19,12 @@ from bluezone.protocol.upload import UploadedKey
 
 SECRET_BYTES: Final = 16
 ID_BYTES: Final = 32
+# The fortnight in which a contact can fall ill, and as long again for calls that nobody
+# answers and decisions that are changed. Then service and phone both forget.
+KEPT_DAYS: Final = 30
 MAX_DETAILS_BYTES: Final = 16 * 1024
-# Fourteen busy days: 100,000 records of 32 bytes, in base64.
+# Fourteen very busy days; 32 bytes each, and in base64 the size below.
+MAX_DIARY_RECORDS: Final = 100_000
 MAX_DIARY_BYTES: Final = 5 * 1024 * 1024
 
 _Short = Annotated[str, msgspec.Meta(max_length=120)]

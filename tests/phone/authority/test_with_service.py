@@ -212,3 +212,13 @@ async def test_all_of_it_stands_in_the_ledger(street: Street, phone: Phone) -> N
     await phone.telephone.ask("0901234567", "vi")
     entries = [(one.path, one.sent) for one in reversed(phone.ledger.entries())]
     assert entries == [(request.url.path, len(request.content)) for request in sent]
+
+
+async def test_a_hand_over_is_forgotten_here_when_it_is_there(street: Street, phone: Phone) -> None:
+    await phone.handovers.send_details(_details())
+    street.clock.advance(29 * 86400)
+    phone.retain()
+    assert len(phone.handovers.all()) == 1
+    street.clock.advance(2 * 86400)
+    phone.retain()
+    assert phone.handovers.all() == []

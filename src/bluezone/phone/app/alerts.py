@@ -133,7 +133,8 @@ class Alerts:
 
     async def _staff_said(self, changed: Handover) -> None:
         message = _STAFF_SAID.get(changed.state)
-        if message is not None:
+        # Of a diary it says whether tracers used it: nothing that its owner has to do.
+        if message is not None and changed.kind == "details":
             told = Told(Kind.HEALTH_STAFF, self._app.clock.now(), in_all_languages(message))
             await self._by_day(told)
 

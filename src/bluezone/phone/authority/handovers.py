@@ -15,7 +15,9 @@ from bluezone.phone.ledger import LedgeredService
 from bluezone.phone.sealing import Entropy
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.phone.store import Store
+from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.handover import (
+    KEPT_DAYS,
     SECRET_BYTES,
     About,
     ContactDetails,
@@ -27,6 +29,7 @@ from bluezone.protocol.handover import (
     handover_id,
     reference,
 )
+from bluezone.protocol.intervals import DAY_SECONDS
 from bluezone.protocol.keys import TemporaryExposureKey
 from bluezone.protocol.phone_number import NumberReceipt
 from bluezone.protocol.sightings import ScanRecords
@@ -107,6 +110,18 @@ class Handovers:
         now = int(self._clock.now())
         gone = HandoverAnswer(reference=name, state=HandoverState.WITHDRAWN, updated_at=now)
         self._keep(_updated(one, answer or gone))
+
+    def forget_before(self, day: int) -> int:
+        """Delete those sent on UTC days so early that the service has forgotten them, too.
+
+        `day` is the first day of the diary. Returns how many.
+        """
+        kept = self._kept()
+        oldest = (day - (KEPT_DAYS - RETENTION_DAYS)) * DAY_SECONDS
+        young = [one for one in kept if one.sent_at >= oldest]
+        if len(young) < len(kept):
+            self._put(young)
+        return len(kept) - len(young)
 
     async def _send(
         self, kind: Literal["details", "diary"], message: ContactDetails | HandedDiary

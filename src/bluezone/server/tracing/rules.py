@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from bluezone.protocol.deployment import ROLLING_PERIOD
-from bluezone.protocol.handover import HandedDiary, HandoverState
+from bluezone.protocol.handover import KEPT_DAYS, MAX_DIARY_RECORDS, HandedDiary, HandoverState
 from bluezone.protocol.intervals import day_date, vietnam_day_number
 from bluezone.protocol.keys import KEY_BYTES
 from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords
@@ -17,10 +17,7 @@ from bluezone.web.catalogue import LANGUAGES, _, in_all_languages
 
 # Gets what the station list gives to nobody; its accounts are the ministry's.
 NATIONAL_UNIT: Final = "quoc-gia"
-# The fortnight in which a contact can fall ill, and as long again for calls that nobody
-# answers and decisions that are changed. What is still needed then is in a case file.
-KEPT_SECONDS: Final = 30 * 24 * 3600
-MAX_RECORDS: Final = 100_000
+KEPT_SECONDS: Final = KEPT_DAYS * 24 * 3600
 MAX_WORDS: Final = 500
 
 
@@ -45,12 +42,12 @@ def check_diary(diary: HandedDiary) -> ScanRecords:
     if len(diary.records) % SCAN_RECORD.itemsize:
         raise Refused(422, "diary-records", _("The app sent a diary that is cut off."))
     records = np.frombuffer(diary.records, SCAN_RECORD)
-    if len(records) > MAX_RECORDS:
+    if len(records) > MAX_DIARY_RECORDS:
         raise Refused(
             422,
             "diary-too-long",
             _("The app sent more than {records} records."),
-            records=MAX_RECORDS,
+            records=MAX_DIARY_RECORDS,
         )
     return records
 
