@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bluezone.protocol.intervals import vietnam_time
@@ -33,6 +33,19 @@ async def news(request: Request) -> Response:
 router.add_route("/v1/news.json", news)
 
 
+def _written(
+    title_vi: Annotated[str, Form()] = "",
+    title_en: Annotated[str, Form()] = "",
+    body_vi: Annotated[str, Form()] = "",
+    body_en: Annotated[str, Form()] = "",
+    important: Annotated[str, Form()] = "",
+) -> Text:
+    return Text(title_vi, title_en, body_vi, body_en, bool(important))
+
+
+Written = Annotated[Text, Depends(_written)]
+
+
 @router.get("/staff/news")
 @allows(StaffRole.ADMIN)
 async def news_page(request: Request, services: Parts) -> Response:
@@ -41,17 +54,7 @@ async def news_page(request: Request, services: Parts) -> Response:
 
 @router.post("/staff/news")
 @allows(StaffRole.ADMIN)
-async def write(
-    request: Request,
-    services: Parts,
-    staff: SignedIn,
-    title_vi: Annotated[str, Form()] = "",
-    title_en: Annotated[str, Form()] = "",
-    body_vi: Annotated[str, Form()] = "",
-    body_en: Annotated[str, Form()] = "",
-    important: Annotated[str, Form()] = "",
-) -> Response:
-    text = Text(title_vi, title_en, body_vi, body_en, bool(important))
+async def write(request: Request, services: Parts, staff: SignedIn, text: Written) -> Response:
     try:
         _count_change(services, staff)
         async with services.database.transaction() as session:
@@ -70,17 +73,8 @@ async def item_page(request: Request, services: Parts, item: str) -> Response:
 @router.post("/staff/news/{item}")
 @allows(StaffRole.ADMIN)
 async def rewrite(
-    request: Request,
-    services: Parts,
-    staff: SignedIn,
-    item: str,
-    title_vi: Annotated[str, Form()] = "",
-    title_en: Annotated[str, Form()] = "",
-    body_vi: Annotated[str, Form()] = "",
-    body_en: Annotated[str, Form()] = "",
-    important: Annotated[str, Form()] = "",
+    request: Request, services: Parts, staff: SignedIn, item: str, text: Written
 ) -> Response:
-    text = Text(title_vi, title_en, body_vi, body_en, bool(important))
     try:
         _count_change(services, staff)
         async with services.database.transaction() as session:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.envelope import bytes_to_sign
@@ -222,14 +222,6 @@ async def inbox(
             mine.where(Handover.state == state.value).order_by(Handover.updated_at.desc())
         )
     return rows.all()
-
-
-async def waiting(session: AsyncSession, unit: str) -> int:
-    """How many items of a unit nobody has decided about."""
-    count = select(func.count()).where(
-        Handover.unit == unit, Handover.state == HandoverState.RECEIVED.value
-    )
-    return await session.scalar(count) or 0
 
 
 async def open_item(session: AsyncSession, sealer: Sealer, unit: str, handover: bytes) -> Item:
