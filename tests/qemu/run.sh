@@ -35,6 +35,7 @@ cat > "$first/init" <<END
 busybox mount -t proc proc /proc; busybox mount -t sysfs sys /sys
 busybox mount -t devtmpfs dev /dev
 while read m; do busybox insmod /modules/\$m; done < /modules/order
+echo "modules loaded"
 busybox mkdir -p /lower /upper /root
 busybox mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=loose host /lower
 busybox mount -t tmpfs tmpfs /upper; busybox mkdir /upper/up /upper/work
