@@ -5,7 +5,7 @@
 #   apt-get download "$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: //p')"
 #   tests/qemu/run.sh linux-image-*.deb
 # The machine sees this computer's files read-only and has two Bluetooth controllers of the
-# virtual air. Takes two to four minutes without /dev/kvm, which it does not use.
+# virtual air. Takes four to six minutes without /dev/kvm, which it does not use.
 set -eu
 package=${1:?"usage: tests/qemu/run.sh LINUX-IMAGE.deb"}
 here=$(cd "$(dirname "$0")" && pwd)
