@@ -11,6 +11,8 @@ from bluezone.protocol.beacon import (
     decode_metadata,
     encode_advertisement,
     encode_metadata,
+    encode_offer,
+    is_offer,
 )
 
 _payloads = st.binary(min_size=20, max_size=20)
@@ -88,3 +90,25 @@ def test_an_impossible_power_is_refused(power: int) -> None:
 def test_metadata_of_another_version_is_not_read(metadata: bytes) -> None:
     power = decode_metadata(metadata)
     assert (power is not None) == (len(metadata) == 4 and metadata[0] >> 6 == 1)
+
+
+def test_an_offer_byte_for_byte() -> None:
+    uuid = "67a607add1172fa1c44bf573564e0000"  # GATT_SERVICE_UUID, little-endian
+    assert encode_offer().hex() == "020106" + "1107" + uuid
+    assert len(encode_offer()) <= MAX_LEGACY_ADVERTISEMENT_BYTES
+    assert is_offer(encode_offer())
+
+
+@given(st.lists(_structures.filter(lambda s: s[1] not in (6, 7)), max_size=4), st.binary())
+def test_an_offer_is_found_among_others_and_nowhere_else(others: list[bytes], junk: bytes) -> None:
+    assert is_offer(b"".join(others) + encode_offer())
+    assert not is_offer(b"".join(others))
+    is_offer(junk)
+    decode_advertisement(encode_offer())
+    assert not is_offer(encode_advertisement(bytes(20)))
+
+
+def test_an_offer_may_name_other_services_too() -> None:
+    uuid = encode_offer()[5:]
+    assert is_offer(b"\x21\x06" + bytes(16) + uuid)
+    assert not is_offer(b"\x21\x06" + b"\x00" + uuid + bytes(15))  # not where a UUID begins

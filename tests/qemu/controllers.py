@@ -22,6 +22,7 @@ async def main() -> None:
             link, (float(place), 0.0), host_source=transport.source, host_sink=transport.sink
         )
     peer = await HciRadio.attach(AirController(link, (0.5, 1.0)), clock, offer_gatt=True)
+    peer._host.on("le_connection", lambda _, guest, *more: print("a guest:", guest, flush=True))
     await peer.advertise(OFFERED)
     await asyncio.get_running_loop().create_future()
 

@@ -4,6 +4,7 @@ here=$(dirname "$0")
 python=$here/../../.venv/bin/python
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp PYTHONDONTWRITEBYTECODE=1
 cd "$here/../.." || exit 1
+echo "inside $(uname -r), $(/usr/libexec/bluetooth/bluetoothd -v)"
 mkdir -p /run/dbus /var/lib/bluetooth
 dbus-daemon --system --fork --nopidfile
 "$python" -m tests.qemu.controllers &

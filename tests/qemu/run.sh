@@ -5,7 +5,7 @@
 #   apt-get download "$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: //p')"
 #   tests/qemu/run.sh linux-image-*.deb
 # The machine sees this computer's files read-only and has two Bluetooth controllers of the
-# virtual air. Takes two to four minutes without /dev/kvm, which it does not use.
+# virtual air. Takes four to six minutes without /dev/kvm, which it does not use.
 set -eu
 package=${1:?"usage: tests/qemu/run.sh LINUX-IMAGE.deb"}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,6 +35,7 @@ cat > "$first/init" <<END
 busybox mount -t proc proc /proc; busybox mount -t sysfs sys /sys
 busybox mount -t devtmpfs dev /dev
 while read m; do busybox insmod /modules/\$m; done < /modules/order
+echo "modules loaded"
 busybox mkdir -p /lower /upper /root
 busybox mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=loose host /lower
 busybox mount -t tmpfs tmpfs /upper; busybox mkdir /upper/up /upper/work

@@ -62,6 +62,9 @@ class _Adapter:
     adverts: dict[tuple[str, str], Advert] = field(default_factory=dict)  # by owner and path
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)  # discovery, by owner
     filters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # The kernel has the controller filter duplicates (hci_sync.c), and most do: what was
+    # reported since the scan began is not reported again.
+    reported: set[str] = field(default_factory=set)
 
     @property
     def path(self) -> str:
@@ -149,6 +152,9 @@ class Bluetoothd:
                     self._hear(receiver, advert)
 
     def _hear(self, receiver: _Adapter, advert: Advert) -> None:
+        if advert.address in receiver.reported:
+            return
+        receiver.reported.add(advert.address)
         path = f"{receiver.path}/dev_{advert.address.replace(':', '_')}"
         rssi = self._rng.randint(-70, -55)
         data = {u: Variant("ay", v) for u, v in advert.service_data.items()}
@@ -243,6 +249,8 @@ class Bluetoothd:
         if member == "StartDiscovery":
             if sender in adapter.sessions:
                 raise _RefusalError("org.bluez.Error.InProgress", "Operation already in progress")
+            if not adapter.sessions:
+                adapter.reported.clear()
             adapter.sessions[sender] = adapter.filters.get(sender, {})
         elif member == "StopDiscovery":
             if sender not in adapter.sessions:

@@ -27,7 +27,7 @@ async def bluetoothd(bus: PrivateBus) -> AsyncIterator[Bluetoothd]:
     kept = manager._global_instances.pop(asyncio.get_running_loop(), None)
     if kept is not None and kept._bus is not None:
         kept._bus.disconnect()
-        await asyncio.sleep(0)
+        await kept._bus.wait_for_disconnect()
 
 
 async def until(condition: Callable[[], bool]) -> None:

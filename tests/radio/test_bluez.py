@@ -34,9 +34,9 @@ async def test_two_phones_on_two_adapters_hear_each_other(bluetoothd: Bluetoothd
     assert first.state is second.state is RadioState.ON
     await first.advertise(b"1" * 20)
     await second.advertise(b"2" * 20)
-    ((heard,), (seen,)) = await asyncio.gather(first.scan(1.5), second.scan(1.5))
+    ((heard,), (seen,)) = await asyncio.gather(first.scan(4.0), second.scan(4.0))
     assert (heard.payload, seen.payload) == (b"2" * 20, b"1" * 20)
-    assert 8 <= len(heard.rssi) <= 16  # every packet counts, not only changes
+    assert 6 <= len(heard.rssi) <= 8  # one each time the scan begins anew
     assert all(-70 <= level <= -55 for level in heard.rssi)
     assert heard.address[0] >> 6 == 0
     assert abs(heard.time - CLOCK.now()) < 5.0
@@ -78,7 +78,7 @@ async def test_the_receiver_pauses_while_the_beacon_turns_and_rests_after_the_sc
 ) -> None:
     radio, other = await BluezRadio.open(CLOCK, "hci0"), await BluezRadio.open(CLOCK, "hci1")
     await other.advertise(PAYLOAD)
-    scan = asyncio.ensure_future(radio.scan(1.2))
+    scan = asyncio.ensure_future(radio.scan(2.4))
     await until(lambda: bool(bluetoothd.adapters["hci0"].sessions))
     await radio.advertise(b"r" * 20)
     done = [call for call in bluetoothd.calls if call.startswith("hci0.S") or "Register" in call]
@@ -88,7 +88,7 @@ async def test_the_receiver_pauses_while_the_beacon_turns_and_rests_after_the_sc
     )
     assert stop < register <= len(done) - done[::-1].index("hci0.StartDiscovery")
     (sighting,) = await scan
-    assert len(sighting.rssi) > 5
+    assert len(sighting.rssi) > 2
     assert not bluetoothd.adapters["hci0"].sessions
     await radio.close()
     await other.close()
@@ -152,10 +152,12 @@ async def test_bluetooth_switched_off_says_so_and_comes_back(
 
 async def test_switched_off_in_the_middle_of_a_scan(bluetoothd: Bluetoothd) -> None:
     radio = await BluezRadio.open(CLOCK, "hci0")
-    scan = asyncio.ensure_future(radio.scan(0.5))
+    scan = asyncio.ensure_future(radio.scan(4.0))
     await until(lambda: bool(bluetoothd.adapters["hci0"].sessions))
     bluetoothd.power("hci0", False)
-    assert await scan == []
+    with pytest.raises(RadioError) as fault:
+        await scan
+    assert fault.value.state is RadioState.OFF
     bluetoothd.power("hci0", True)
     await until(lambda: radio.state is RadioState.ON)
     assert await radio.scan(0.2) == []
@@ -273,16 +275,30 @@ async def test_a_bus_that_refuses_advertising_alone_says_permission(
         await daemon.stop(crash=True)
 
 
+async def test_nobody_is_connected_to_under_the_computers_own_address(
+    bluetoothd: Bluetoothd,
+) -> None:
+    """Without Privacy, Linux connects as the adapter itself: a phone of ours does not."""
+    peer = Advert([GATT_SERVICE_UUID], {}, gatt_value=PAYLOAD)
+    peer.renew_address()
+    bluetoothd.strangers.append(peer)
+    radio = await BluezRadio.open(CLOCK, "hci0")
+    assert not radio.capabilities.reads_gatt
+    assert await radio.scan(1.0) == []
+    assert not [call for call in bluetoothd.calls if call.endswith(".Connect")]
+    await radio.close()
+
+
 async def test_a_beacon_that_can_only_be_read_is_read(bluetoothd: Bluetoothd) -> None:
     peer = Advert([GATT_SERVICE_UUID], {}, gatt_value=PAYLOAD)
     liar = Advert([GATT_SERVICE_UUID], {}, gatt_value=bytes(200))
     for advert in (peer, liar):
         advert.renew_address()
         bluetoothd.strangers.append(advert)
-    radio = await BluezRadio.open(CLOCK, "hci0")
-    sightings = await radio.scan(2.0)
+    radio = await BluezRadio.open(CLOCK, "hci0", read_gatt=True)
+    sightings = await radio.scan(4.0)
     assert [s.payload for s in sightings] == [PAYLOAD]
-    assert len(sightings[0].rssi) > 5
+    assert len(sightings[0].rssi) > 2
     assert sightings[0].address.hex(":").upper() == peer.address
     await radio.close()
 
@@ -293,7 +309,7 @@ async def test_a_peer_that_never_answers_holds_up_neither_scan_nor_rotation(
     mute = Advert([GATT_SERVICE_UUID], {}, answers=False)
     mute.renew_address()
     bluetoothd.strangers.append(mute)
-    radio = await BluezRadio.open(CLOCK, "hci0")
+    radio = await BluezRadio.open(CLOCK, "hci0", read_gatt=True)
     before = CLOCK.now()
     assert await radio.scan(0.5) == []
     await radio.advertise(PAYLOAD)

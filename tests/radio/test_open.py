@@ -6,6 +6,7 @@ import pytest
 
 from bluezone.clock import ManualClock, WallClock
 from bluezone.radio.air import Air
+from bluezone.radio.bleak_scan import SERVICE_UUID
 from bluezone.radio.bluez import BluezRadio
 from bluezone.radio.hci import HciRadio
 from bluezone.radio.interface import RadioError, RadioState
@@ -14,7 +15,7 @@ from bluezone.radio.open import KeptOpenRadio, open_radio
 from bluezone.radio.scan_only import ScanOnlyRadio
 from bluezone.radio.shared import SharedRadio
 from tests.private_bus import PrivateBus
-from tests.radio.bluetoothd import Bluetoothd
+from tests.radio.bluetoothd import Advert, Bluetoothd
 from tests.radio.conftest import until
 from tests.radio.virtual import NOON
 
@@ -66,25 +67,25 @@ async def test_elsewhere_than_on_linux_it_only_listens(
 
 
 async def test_a_radio_that_only_listens_hears_and_is_not_heard(bluetoothd: Bluetoothd) -> None:
-    listener, other = await open_radio("bleak", CLOCK), await open_radio("bluez:hci1", CLOCK)
+    stranger = Advert([SERVICE_UUID], {SERVICE_UUID: b"s" * 20})
+    stranger.renew_address()
+    bluetoothd.strangers.append(stranger)
+    listener = await open_radio("bleak", CLOCK)
     await listener.advertise(PAYLOAD)
-    await other.advertise(b"o" * 20)
-    assert [s.payload for s in await listener.scan(0.6)] == [b"o" * 20]
-    assert await other.scan(0.4) == []
-    assert len(bluetoothd.registrations) == 1
-    bluetoothd.power("hci0", False)
-    bluetoothd.power("hci1", False)
-    await until(lambda: other.state is RadioState.OFF)
-    await asyncio.sleep(0.1)
+    assert [s.payload for s in await listener.scan(0.6)] == [b"s" * 20]
+    assert bluetoothd.registrations == []
+    for name in bluetoothd.adapters:
+        bluetoothd.power(name, False)
+    await asyncio.sleep(0.2)
     with pytest.raises(RadioError):
         await listener.scan(0.1)
     assert listener.state is RadioState.OFF
-    bluetoothd.power("hci0", True)
+    for name in bluetoothd.adapters:
+        bluetoothd.power(name, True)
     await asyncio.sleep(0.2)
-    assert await listener.scan(0.2) == []
+    assert [s.payload for s in await listener.scan(0.6)] == [b"s" * 20]
     assert listener.state is RadioState.ON
     await listener.close()
-    await other.close()
 
 
 async def test_auto_waits_for_a_radio_to_appear(

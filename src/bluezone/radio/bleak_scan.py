@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,11 +41,25 @@ _DBUS_STATES: Final = {
 
 
 class BleakScan:
-    """The receiver: on while at least one window is open. `options` are bleak's."""
+    """The receiver: on while at least one window is open. `options` are bleak's.
 
-    def __init__(self, clock: Clock, options: Mapping[str, Any]) -> None:
+    `read_gatt` connects to those who can only offer their beacon. Only for systems that do so
+    under a random address: others would tell every stranger the computer's own for good.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        options: Mapping[str, Any],
+        *,
+        read_gatt: bool,
+        restart_every: float = math.inf,
+    ) -> None:
+        """`restart_every` (seconds): for systems that tell of each advertiser once a scan."""
         self._clock = clock
         self._options = options
+        self._read_gatt = read_gatt
+        self._restart_every = restart_every
         self._reader = Reader(clock)
         self._windows: list[ScanWindow] = []
         self._scanner: BleakScanner | None = None
@@ -57,6 +72,10 @@ class BleakScan:
         self._windows.append(window)
         try:
             await self.switch()
+            while seconds > self._restart_every:
+                await self._clock.sleep(self._restart_every)
+                seconds -= self._restart_every
+                await self._restart()
             await self._clock.sleep(seconds)
         finally:
             self._windows.remove(window)
@@ -80,6 +99,16 @@ class BleakScan:
             except (BleakError, OSError, EOFError) as fault:
                 raise radio_error(fault) from fault
 
+    async def _restart(self) -> None:
+        async with self._switching:
+            if self._scanner is not None:
+                try:
+                    await self._scanner.stop()
+                    await self._scanner.start()
+                except (BleakError, OSError, EOFError) as fault:
+                    self._scanner = None
+                    raise radio_error(fault) from fault
+
     async def let_go(self) -> None:
         """Disconnect the peer that is being read, if any."""
         await self._reader.stop()
@@ -101,7 +130,7 @@ class BleakScan:
         if payload is not None and len(payload) == PAYLOAD_BYTES:
             for window in self._windows:
                 window.beacon(address, payload, rssi, self._clock.now())
-        elif GATT_SERVICE_UUID in advertisement.service_uuids:
+        elif self._read_gatt and GATT_SERVICE_UUID in advertisement.service_uuids:
             for window in self._windows:
                 window.offer(address, rssi, self._clock.now())
             self._reader.offered(address, lambda: self._read(device, address), listening=True)

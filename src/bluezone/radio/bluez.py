@@ -27,6 +27,10 @@ from bluezone.radio.interface import Capabilities, RadioError, RadioState, Sight
 UNKNOWN_TX_POWER: Final = 0
 _INTERVAL_MS: Final = round(ADVERTISING_INTERVAL_SECONDS * 1000)
 _INTERVAL_SLACK_MS: Final = 20  # controllers choose within a range
+# Linux lets the controller suppress what it has reported since the scan began, whatever a
+# program asks: one level of each phone. Begun anew, it reports it again; two advertising
+# intervals are enough to hear nearly everybody.
+_RESTART_SECONDS: Final = 0.5
 _READ: Final = PropertyAccess.READ
 _PATH: Final = "/vn/bluezone/beacon"
 
@@ -68,12 +72,21 @@ class _Advertisement(ServiceInterface):
 class BluezRadio:
     """A `Radio` on one adapter of this computer. Open it with `open`."""
 
-    def __init__(self, daemon: BluezDaemon, adapter: str, clock: Clock) -> None:
+    def __init__(
+        self, daemon: BluezDaemon, adapter: str, clock: Clock, *, read_gatt: bool = False
+    ) -> None:
+        """`read_gatt` is for kernels with Privacy switched on: without it Linux may
+        connect under the adapter's fixed address, and every stranger could ask for it.
+        """
         self._daemon = daemon
+        self._read_gatt = read_gatt
         self._adapter = adapter
         self._clock = clock
         self._scan = BleakScan(
-            clock, {"bluez": {"adapter": adapter, "filters": {"DuplicateData": True}}}
+            clock,
+            {"bluez": {"adapter": adapter, "filters": {"DuplicateData": True}}},
+            read_gatt=read_gatt,
+            restart_every=_RESTART_SECONDS,
         )
         self._refused: RadioState | None = None  # what a call met and properties don't tell
         # What is to be on the air, and the interval in which it was asked for: an identifier
@@ -88,17 +101,19 @@ class BluezRadio:
         daemon.changed = self._on_change
 
     @classmethod
-    async def open(cls, clock: Clock, adapter: str = "") -> "BluezRadio":
+    async def open(
+        cls, clock: Clock, adapter: str = "", *, read_gatt: bool = False
+    ) -> "BluezRadio":
         """The named adapter, or the first that is switched on. Raises RadioError."""
         daemon = await BluezDaemon.connect()
         known = sorted(name for name, parts in daemon.adapters.items() if ADAPTER in parts)
         if not known or (adapter and adapter not in known):
-            daemon.close()
+            await daemon.close()
             named = f" {adapter}" if adapter else ""
             have = f"; there is {', '.join(known)}" if known else ": plug one in"
             raise RadioError(f"this computer has no Bluetooth adapter{named}{have}")
         on = [name for name in known if daemon.adapters[name][ADAPTER].get("Powered")]
-        return cls(daemon, adapter or (on or known)[0], clock)
+        return cls(daemon, adapter or (on or known)[0], clock, read_gatt=read_gatt)
 
     @property
     def state(self) -> RadioState:
@@ -114,7 +129,7 @@ class BluezRadio:
             "BlueZ",
             f"{self._adapter} ({name})" if name else self._adapter,
             broadcasts=ADVERTISING in interfaces,
-            reads_gatt=True,
+            reads_gatt=self._read_gatt,
         )
 
     @property
@@ -161,7 +176,7 @@ class BluezRadio:
         with contextlib.suppress(RadioError):
             await self._scan.close()
             await self.stop()
-        self._daemon.close()
+        await self._daemon.close()
 
     def on_released(self, advertisement: ServiceInterface) -> None:
         """bluetoothd took an advertisement off the air by itself."""

@@ -5,6 +5,7 @@ air when the connection that registered it ends.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -74,7 +75,7 @@ class BluezDaemon:
             await bus.connect()
         except (DBusFastError, OSError, EOFError, ValueError) as fault:
             if bus is not None:
-                bus.disconnect()
+                await _hang_up(bus)
             raise RadioError(f"this computer has no system bus (D-Bus): {fault}") from fault
         daemon = cls(bus)
         try:
@@ -83,15 +84,15 @@ class BluezDaemon:
             bus.add_message_handler(daemon._on_message)
             await daemon._refresh()
         except RadioError:
-            bus.disconnect()
+            await _hang_up(bus)
             raise
         return daemon
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the connection; what it registered ends with it."""
         if self._refreshing is not None:
             self._refreshing.cancel()
-        self.bus.disconnect()
+        await _hang_up(self.bus)
 
     def state(self, adapter: str) -> tuple[RadioState, str]:
         """How an adapter is, with the sentence for it."""
@@ -217,3 +218,12 @@ class BluezDaemon:
         if owner:
             self._refreshing = asyncio.create_task(self._refresh_quietly())
         self.changed()
+
+
+async def _hang_up(bus: MessageBus) -> None:
+    was_connected = bus.connected
+    bus.disconnect()
+    if was_connected:
+        with contextlib.suppress(Exception):  # why it ended interests nobody
+            async with asyncio.timeout(1.0):
+                await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]

@@ -4,10 +4,16 @@ macOS advertises a name and service UUIDs only; Windows keeps the data types tha
 needs to itself (docs/radio.md).
 """
 
+import sys
+from typing import Final
+
 from bluezone.clock import Clock
 from bluezone.protocol.beacon import PAYLOAD_BYTES
 from bluezone.radio.bleak_scan import BleakScan, system_name
 from bluezone.radio.interface import Capabilities, RadioError, RadioState, Sighting
+
+# Apple's systems connect under a resolvable address; the others may use the computer's own.
+_READS_GATT: Final = sys.platform == "darwin"
 
 
 class ScanOnlyRadio:
@@ -17,7 +23,7 @@ class ScanOnlyRadio:
     tx_power = 0
 
     def __init__(self, clock: Clock) -> None:
-        self._scan = BleakScan(clock, {})
+        self._scan = BleakScan(clock, {}, read_gatt=_READS_GATT)
         self._state = RadioState.ON
 
     @property
@@ -27,7 +33,7 @@ class ScanOnlyRadio:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(system_name(), "default", broadcasts=False, reads_gatt=True)
+        return Capabilities(system_name(), "default", broadcasts=False, reads_gatt=_READS_GATT)
 
     async def advertise(self, payload: bytes) -> None:
         """Nothing goes on the air."""

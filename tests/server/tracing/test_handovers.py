@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import func, select
 
 from bluezone.clock import ManualClock
-from bluezone.protocol.handover import HandoverState, reference
+from bluezone.protocol.handover import MAX_DIARY_RECORDS, HandoverState, reference
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.guessing import WRONG_CODES_BY_ADDRESS
 from bluezone.server.tracing.routes import BODY_LIMITS, DETAILS, DIARIES, QUESTIONS
-from bluezone.server.tracing.rules import KEPT_SECONDS, MAX_RECORDS
+from bluezone.server.tracing.rules import KEPT_SECONDS
 from bluezone.server.tracing.tables import Handover, HandoverContent
 from tests.server.conftest import RunJob
 from tests.server.tracing.conftest import IssueCode, answer, ask, details, diary, send
@@ -145,7 +145,7 @@ async def test_guessing_codes_spends_the_same_budget_as_for_permissions(
     ("changes", "error"),
     [
         ({"records": bytes(33)}, "diary-records"),
-        ({"records": bytes(32 * (MAX_RECORDS + 1))}, "diary-too-long"),
+        ({"records": bytes(32 * (MAX_DIARY_RECORDS + 1))}, "diary-too-long"),
         ({"keys": [{"key": b"x", "rolling_start": 0, "rolling_period": 144}]}, "diary-keys"),
         ({"keys": [{"key": bytes(16), "rolling_start": 0, "rolling_period": 0}]}, "diary-keys"),
         ({"code": "12345"}, "code-malformed"),
@@ -166,7 +166,7 @@ async def test_what_is_no_diary_is_refused(
 async def test_the_largest_diary_arrives_and_no_larger_body_does(
     client: httpx.AsyncClient, issue: IssueCode
 ) -> None:
-    assert (await send(client, diary(SECRET, await issue(), MAX_RECORDS))).status_code == 200
+    assert (await send(client, diary(SECRET, await issue(), MAX_DIARY_RECORDS))).status_code == 200
     for path, limit in BODY_LIMITS.items():
         large = b'{"x": "' + b"x" * limit.max_bytes + b'"}'
         response = await client.post(path, content=large)
