@@ -1,6 +1,7 @@
 """`bluezone demo`: a virtual town, live, and its verdict against the truth."""
 
 import asyncio
+import gc
 import json
 import sys
 import tempfile
@@ -92,6 +93,7 @@ def _live(plan: Plan, pace: Pace, scene: Scene) -> Verdict:
                 loop = runner.get_loop()
                 assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 - its own factory
                 town = Town(plan, loop, service, folder, scene)
+                gc.freeze()  # what stands now stays: no collection need walk through it again
                 _say(_("{days} days begin."), days=plan.days)
                 return runner.run(town.live())
         finally:

@@ -83,6 +83,7 @@ class ExposureCheck:
         self.exposures = Exposures(store)
         self.documents = SignedDocuments(store, service, pins, clock)
         self.low_risk_days = 0
+        self._folded_day: int | None = None
 
     async def run(self) -> Check:
         """One check. Faults of service and network are in the result; raises StoreError."""
@@ -117,7 +118,10 @@ class ExposureCheck:
         index, trust = await documents.fetch_index(trust)
         read, keys, refused = 0, 0, []
         records = _Days(self._diary)
-        self._diary.fold(utc_day_number(now))
+        today = utc_day_number(now)
+        if today != self._folded_day:
+            self._diary.fold(today)
+            self._folded_day = today
         for file in self.exposures.unread(index.files):
             try:
                 export = await self._fetch_export(file, trust)

@@ -1,8 +1,9 @@
 """What the phone asks of a radio; every back end offers just this."""
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
+
+import msgspec
 
 
 class RadioState(Enum):
@@ -22,8 +23,7 @@ class RadioError(Exception):
         self.state = state
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True):
     """One advertiser as heard in one scan window.
 
     `address` is the 6-byte advertiser address as received (most significant byte first),
@@ -33,11 +33,14 @@ class Sighting:
     Address and payload identify a phone for ten minutes, so a sighting never prints them.
     """
 
-    address: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
+    address: bytes
+    payload: bytes
     time: float
     rssi: tuple[int, ...]
     tx_power: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Sighting(time={self.time}, rssi={self.rssi}, tx_power={self.tx_power})"
 
 
 @dataclass(frozen=True, slots=True)
