@@ -18,7 +18,10 @@ export function previewCard(preview) {
   );
 }
 
-/** The box that must be ticked, and the buttons; `send(button)` only runs with consent. */
+/**
+ * The box that must be ticked, and the buttons; `send(button)` only runs with consent. A sentence
+ * of several lines stands as paragraphs above the box.
+ */
 export function consentForm(sentence, { send, back, label }) {
   const wrong = h("p", { class: "wrong", role: "alert" });
   const box = h("input", { type: "checkbox", id: "consent", name: "consent", onchange: () => (wrong.textContent = "") });
@@ -28,11 +31,13 @@ export function consentForm(sentence, { send, back, label }) {
     wrong.textContent = t("Please tick the box first: nothing is sent without your consent.");
     box.focus();
   };
+  const lines = sentence.split("\n");
   const button = h("button", { class: "button main wide", id: "send", type: "submit" }, icon("send"), label);
   return h(
     "form",
     { onsubmit: submit, novalidate: true },
-    h("label", { class: "choice" }, box, h("span", null, sentence)),
+    lines.length > 1 ? h("section", { class: "card", id: "terms" }, lines.map((line) => h("p", null, line))) : null,
+    h("label", { class: "choice" }, box, h("span", null, lines.length > 1 ? t("I have read this and agree.") : sentence)),
     wrong,
     h("div", { class: "act" }, button, h("button", { class: "button wide", id: "change", type: "button", onclick: back }, t("Change something"))),
   );
