@@ -206,6 +206,48 @@ def test_unsafe_settings_are_refused_in_words(
     assert "Traceback" not in result.output
 
 
+def test_installing_shows_writes_and_removes_the_background_program(
+    tmp_path: Path, pin: Path, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a systemctl that keeps what it is told in place of the system's."""
+    programs, told = tmp_path / "bin", tmp_path / "told"
+    programs.mkdir()
+    systemctl = programs / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    unit = tmp_path / "settings/systemd/user/bluezone-phone.service"
+    known = ("--home", tmp_path / "an", "--service", nobody, "--pin", pin, "--language", "en")
+
+    shown = _phone("install", "--print", *known)
+    assert shown.exit_code == 0, shown.output
+    assert not unit.exists()
+    done = _phone("install", *known, "--radio", "bluez:hci1", "--model", "SM-A405FN")
+    assert "runs in the background now" in done.output
+    assert '"--radio" "bluez:hci1" "--model" "SM-A405FN"' in unit.read_text()
+    assert f'"--home" "{tmp_path / "an"}"' in unit.read_text()
+    assert told.read_text().splitlines() == [
+        "--user daemon-reload",
+        "--user enable --now bluezone-phone.service",
+    ]
+    gone = _phone("uninstall", "--language", "en")
+    assert "Its diary is kept" in gone.output
+    assert not unit.exists()
+    assert "disable --now" in told.read_text().splitlines()[-1]
+    assert "nothing to remove" in _phone("uninstall", "--language", "en").output
+
+    systemctl.write_text("#!/bin/sh\nexit 1\n")
+    alone = _phone("install", *known)
+    assert alone.exit_code == 0
+    assert "systemctl --user enable --now bluezone-phone.service" in alone.output
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    elsewhere = _phone("install", *known)
+    assert "could not try this on macOS" in elsewhere.output
+    assert (tmp_path / "Library/LaunchAgents/vn.bluezone.phone.plist").exists()
+
+
 def test_a_radio_that_is_not_there_is_said(tmp_path: Path, pin: Path, nobody: str) -> None:
     arguments = ["--home", tmp_path / "phone", "--service", nobody, "--pin", pin]
     result = _phone("run", *arguments, "--radio", "tcp-client:127.0.0.1:1")

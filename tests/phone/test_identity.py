@@ -44,6 +44,28 @@ def test_another_process_sees_the_same_key(store: Store) -> None:
     other.close()
 
 
+def test_a_report_of_another_process_ends_the_key_at_the_next_beacon(store: Store) -> None:
+    path = store.execute("PRAGMA database_list")[0][2]
+    here, there = Identity(store), Identity(Store(path, Sealer(bytes(range(32)))))
+    first = here.beacon(EPOCH, 0)
+    assert here.beacon(EPOCH, 0) == there.beacon(EPOCH, 0) == first
+    reported = there.current(EPOCH)
+    there.truncate(EPOCH)
+    assert here.beacon(EPOCH, 0) == first
+    later = here.beacon(EPOCH + 600, 0)
+    assert later == there.beacon(EPOCH + 600, 0)
+    assert later.rpi not in identifiers(reported)
+    there.forget_before(int(EPOCH // 86400) + 1)
+    assert here.beacon(EPOCH + 600, 0) == there.beacon(EPOCH + 600, 0) != later
+
+
+def test_every_beacon_of_a_day_is_what_its_key_foretells(store: Store) -> None:
+    identity = Identity(store)
+    day = EPOCH // 86400 * 86400
+    beacons = [identity.beacon(day + 600 * number, 0).rpi for number in range(144)]
+    assert b"".join(beacons) == identifiers(identity.current(day))
+
+
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     max_examples=60,

@@ -6,11 +6,12 @@ import numpy as np
 
 from bluezone.clock import LoopClock
 from bluezone.phone.diary import Diary
+from bluezone.phone.notices import Notice
 from bluezone.phone.phone import Phone
 from bluezone.protocol.beacon import decode_metadata
 from bluezone.protocol.intervals import utc_day_number
 from bluezone.protocol.keys import associated_encrypted_metadata_key, crypt_metadata
-from bluezone.radio.interface import RadioError, RadioState, Sighting
+from bluezone.radio.interface import Capabilities, RadioError, RadioState, Sighting
 from tests.phone.conftest import EPOCH, World
 
 NIGHT = EPOCH + 17 * 3600  # 01:00 in Vietnam
@@ -22,6 +23,7 @@ class Record:
     def __init__(self, clock: LoopClock) -> None:
         self.clock = clock
         self.state = RadioState.ON
+        self.capabilities = Capabilities("log", "log", broadcasts=True)
         self.tx_power = 0
         self.advertised: list[tuple[float, bytes]] = []
         self.scans: list[float] = []
@@ -165,6 +167,16 @@ def test_a_radio_that_breaks_is_tried_again(world: World) -> None:
         await running
 
     world.run(story())
+
+
+async def test_a_radio_that_only_listens_is_said(world: World) -> None:
+    phone, radio = _traced(world)
+    radio.capabilities = Capabilities("log", "log", broadcasts=False)
+    assert await phone._tracer.turn_beacon()
+    assert Notice.ONLY_LISTENS in phone.status().notices
+    radio.capabilities = Capabilities("log", "log", broadcasts=False, offers_gatt=True)
+    assert await phone._tracer.turn_beacon()
+    assert Notice.ONLY_LISTENS not in phone.status().notices
 
 
 async def test_a_known_model_says_the_power_that_leaves_it(world: World) -> None:

@@ -183,7 +183,7 @@ def test_reports_are_read_as_bumble_reads_them() -> None:
     assert isinstance(event, hci.HCI_LE_Advertising_Report_Event)
     report = event.reports[0]
     assert list(advertising_reports(packet)) == [
-        (bytes(report.address)[::-1], report.data, report.rssi)
+        (bytes(report.address)[::-1], report.data, report.rssi, 3, 1)
     ]
     assert len(list(advertising_reports(_report(b"abc", 4, count=3)))) == 3
 
@@ -191,7 +191,7 @@ def test_reports_are_read_as_bumble_reads_them() -> None:
 @given(st.binary(max_size=80), st.integers(0, 80))
 def test_cut_or_invented_reports_never_raise(junk: bytes, cut: int) -> None:
     for packet in (junk, b"\x04\x3e" + junk, _report(junk[:31])[:cut], _report(junk[:31], count=2)):
-        for address, data, rssi in advertising_reports(packet):
+        for address, data, rssi, *_ in advertising_reports(packet):
             assert len(address) == 6
             assert len(data) <= 255
             assert -128 <= rssi <= 127
@@ -293,7 +293,7 @@ async def test_a_device_that_is_not_ours_says_permission(monkeypatch: pytest.Mon
     async def refuse(_spec: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("bluezone.radio.hci.open_transport", refuse)
+    monkeypatch.setattr("bluezone.radio.hci_transport.open_transport", refuse)
     with pytest.raises(RadioError, match="no permission to use usb:0") as refusal:
         await HciRadio.open("usb:0", WallClock())
     assert refusal.value.state is RadioState.NO_PERMISSION

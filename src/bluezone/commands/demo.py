@@ -5,12 +5,14 @@ import json
 import sys
 import tempfile
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from bluezone.clock import WallClock
+from bluezone.radio.direct import make_ready
 from bluezone.town.page import FASTEST, Page
 from bluezone.town.scene import Scene, Stage
 from bluezone.town.service import ServiceFailed, start_service
@@ -53,7 +55,7 @@ def command(
     what the simulation knows: who was within two metres for fifteen minutes.
     """
     pace = Pace(speed if headless or speed else _SPEED_WITH_PAGE)
-    scene = Scene(pace)
+    scene = Scene(pace, is_watched=not headless)
     began = WallClock().now()
     with ExitStack() as stack:
         if not headless:
@@ -81,8 +83,11 @@ def _live(plan: Plan, pace: Pace, scene: Scene) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="bluezone-town-") as name:
         folder = Path(name)
         _say(_("Starting the service and {people} phones …"), people=plan.people)
-        service = start_service(folder, BEGINS)
+        with ThreadPoolExecutor(max_workers=1) as meanwhile:
+            ready = meanwhile.submit(make_ready)
+            service = start_service(folder, BEGINS)
         try:
+            ready.result()
             with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(pace)) as runner:
                 loop = runner.get_loop()
                 assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 - its own factory

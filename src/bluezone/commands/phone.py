@@ -1,52 +1,33 @@
 """`bluezone phone`: a phone in a terminal, on any radio, with any service of ours."""
 
 import asyncio
-import os
-import unicodedata
+import signal
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
-import msgspec
 
-from bluezone.clock import Clock, WallClock
-from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
+from bluezone.commands import phone_install
+from bluezone.commands.phone_screen import Screen, agrees, key_notice, time_words
+from bluezone.commands.phone_settings import opened, phone_settings, run_or_explain
 from bluezone.phone.app.running import pages_of
+from bluezone.phone.desktop import notify as notify_on_desktop
 from bluezone.phone.explanation import ExposureWarning
-from bluezone.phone.exposure_check import Check
 from bluezone.phone.home import Home, PhoneRunningError
-from bluezone.phone.notices import Notice
-from bluezone.phone.phone import Phone, Status
 from bluezone.phone.report import CONSENT, ReportError, typed_code
-from bluezone.phone.sealing import KeyPlace, KeyUnavailableError
-from bluezone.phone.service import Service, ServiceError
-from bluezone.phone.store import StoreError
 from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_KEY_SLOTS
-from bluezone.protocol.intervals import vietnam_time
-from bluezone.protocol.trust import Pins, TrustError
+from bluezone.protocol.trust import Pins
 from bluezone.proximity import SHIPPED
-from bluezone.radio.hci import HciRadio
-from bluezone.radio.interface import Capabilities, Radio, RadioError, RadioState, Sighting
+from bluezone.radio.absent import AbsentRadio
+from bluezone.radio.open import AUTO, KeptOpenRadio
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, _, translate
 
-T = TypeVar("T")
 Verb = Callable[..., None]
 
-_REPLUG_SECONDS: Final = 5.0
-# Whatever language is shown: people type the one they think in, and often without its accents.
-_YES: Final = frozenset({"y", "yes", "c", "có", "co"})
-_NO: Final = frozenset({"", "n", "no", "k", "không", "khong"})
-
-
-class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `run` was told, for the other verbs: `phone.json` in the phone's folder."""
-
-    service: str
-    pins: list[str]  # PEM
-    clock_file: str | None = None  # of a rehearsal
+_NO_RADIO: Final = AbsentRadio("this command uses no radio")
 
 
 @click.group()
@@ -105,23 +86,33 @@ def _connected(verb: Verb) -> Verb:
     return _common(verb)
 
 
+def _running(verb: Verb) -> Verb:
+    for option in (
+        click.option(
+            "--model",
+            help="This phone's model, as SM-A405FN: known ones send and hear at calibrated levels.",
+        ),
+        click.option(
+            "--scan-every",
+            type=click.FloatRange(5.0, 600.0),
+            help="Seconds from scan to scan, for demonstrations; without it the phone decides.",
+        ),
+        click.option(
+            "--radio",
+            "spec",
+            default=AUTO,
+            show_default=True,
+            help="auto (this computer's own), bluez:hci0, bleak (listens only), usb:0,"
+            " hci-socket:0, serial:/dev/ttyACM0,1000000, tcp-client:127.0.0.1:9100, ..."
+            " (docs/radio.md)",
+        ),
+    ):
+        verb = option(verb)
+    return _connected(verb)
+
+
 @command.command()
-@_connected
-@click.option(
-    "--radio",
-    "spec",
-    required=True,
-    help="usb:0, hci-socket:0, serial:/dev/ttyACM0,1000000, tcp-client:127.0.0.1:9100, ...",
-)
-@click.option(
-    "--scan-every",
-    type=click.FloatRange(5.0, 600.0),
-    help="Seconds from scan to scan, for demonstrations; without it the phone decides.",
-)
-@click.option(
-    "--model",
-    help="This phone's model, as SM-A405FN: known ones send and hear at calibrated levels.",
-)
+@_running
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -150,8 +141,8 @@ def run(
     if model is not None and model not in SHIPPED.models:
         known = ", ".join(sorted(SHIPPED.models))
         click.echo(f"{model}: no calibrated model, counts as average; known: {known}", err=True)
-    settings, clock = _settings(home, address, pins, clock_file)
-    screen = _Screen(language, clock)
+    settings, clock = phone_settings(home, address, pins, clock_file)
+    screen = Screen(language, clock)
     listeners: list[Callable[[ExposureWarning], None]] = [screen.warned]
 
     def warned(warning: ExposureWarning) -> None:
@@ -159,12 +150,13 @@ def run(
             listener(warning)
 
     async def notify(text: dict[str, str], urgent: bool) -> None:
+        await notify_on_desktop("Bluezone", text[language], urgent)
         if not urgent:  # what is urgent has been said already
             screen.say(text[language])
 
     async def work() -> None:
-        radio = await _Replugging.plug(spec, clock)
-        async with _opened(
+        radio = await KeptOpenRadio.open(spec, clock)
+        async with opened(
             home,
             settings,
             clock,
@@ -177,7 +169,7 @@ def run(
             needs_consent=True,
         ) as phone:
             screen.phone = phone
-            screen.say(_key_notice(phone.status()).text(language))
+            screen.say(key_notice(phone.status()).text(language))
             if yes:
                 phone.begin()
             elif no_pages and not phone.active:
@@ -201,16 +193,18 @@ def run(
                     listeners.append(pages.warned)
                     screen.say(translate(_("The app: {link}"), language, link=pages.link()))
                 watching = asyncio.create_task(screen.watch())
-                replugging = asyncio.create_task(radio.replug())
+                keeping = asyncio.create_task(radio.keep())
                 try:
                     await phone.run()
                 finally:
                     watching.cancel()
-                    replugging.cancel()
+                    keeping.cancel()
                     await radio.close()
 
+    # Who stops a background program says SIGTERM: it ends as on Ctrl-C, its radio silent.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with suppress(KeyboardInterrupt):
-        _run(work(), language)
+        run_or_explain(work(), language)
 
 
 @command.command("open")
@@ -218,10 +212,10 @@ def run(
 @_common
 def open_pages(only_print: bool, home: Path, language: str) -> None:
     """Open the app of a running phone in the browser, by a link that works once."""
-    settings, clock = _settings(home)
+    settings, clock = phone_settings(home)
 
     async def work() -> str:
-        async with _opened(home, settings, clock, _NoRadio()) as phone:
+        async with opened(home, settings, clock, _NO_RADIO) as phone:
             port = phone.page_keys.port
             if port is None or not Home(home).is_running:
                 raise click.ClickException(
@@ -231,10 +225,54 @@ def open_pages(only_print: bool, home: Path, language: str) -> None:
                 )
             return phone.page_keys.link(port)
 
-    link = _run(work(), language)
+    link = run_or_explain(work(), language)
     click.echo(link)
     if not only_print:
         webbrowser.open(link)
+
+
+@command.command()
+@click.option(
+    "--print", "show", is_flag=True, help="Show what would be written, and write nothing."
+)
+@_running
+def install(
+    show: bool,
+    home: Path,
+    language: str,
+    address: str | None,
+    pins: tuple[Path, ...],
+    clock_file: Path | None,
+    spec: str,
+    scan_every: float | None,
+    model: str | None,
+) -> None:
+    """Keep this phone running in the background: `run` with these options, from now on and
+    from every login on.
+
+    Writes a systemd user unit on Linux, a launchd agent on macOS, a start-up entry on Windows.
+    """
+    settings, _clock_of_it = phone_settings(home, address, pins, clock_file)
+    if settings.clock_file is not None:
+        raise click.ClickException("a phone of a rehearsal ends with it and is not installed")
+    arguments = ["--home", str(home.resolve()), "--language", language, "--radio", spec]
+    if scan_every is not None:
+        arguments += ["--scan-every", f"{scan_every:g}"]
+    if model is not None:
+        arguments += ["--model", model]
+    starting = phone_install.program(arguments)
+    if show:
+        click.echo(f"# {starting.path}")
+        click.echo(starting.content.decode())
+    else:
+        phone_install.install(starting, language)
+
+
+@command.command()
+@_common
+def uninstall(home: Path, language: str) -> None:
+    """Undo `install`: end the background program and start it no more. The diary is kept."""
+    phone_install.uninstall(phone_install.program(), language)
 
 
 @command.command()
@@ -245,12 +283,12 @@ def status(home: Path, language: str) -> None:
     def say(message: str, **values: object) -> None:
         click.echo(translate(message, language, **values))
 
-    settings, clock = _settings(home)
+    settings, clock = phone_settings(home)
 
     async def work() -> None:
-        async with _opened(home, settings, clock, _NoRadio()) as phone:
+        async with opened(home, settings, clock, _NO_RADIO) as phone:
             state = phone.status()
-            click.echo(_key_notice(state).text(language))
+            click.echo(key_notice(state).text(language))
             for notice in state.notices:
                 click.echo(notice.text(language))
             say(
@@ -259,17 +297,20 @@ def status(home: Path, language: str) -> None:
                 kept=RETENTION_DAYS,
             )
             if state.checked_at:
-                say(_("Last check: {time}."), time=_time(state.checked_at))
-                say(_("Next check: {time}."), time=_time(state.next_check_at))
+                say(_("Last check: {time}."), time=time_words(state.checked_at))
+                say(_("Next check: {time}."), time=time_words(state.next_check_at))
             else:
                 say(_("Not checked for exposures yet."))
             for name, fault in phone.refused_files().items():
                 say(_("Key file {name} was refused: {fault}."), name=name, fault=fault)
             if state.reported_at:
-                say(_("This phone reported an infection: {time}."), time=_time(state.reported_at))
+                say(
+                    _("This phone reported an infection: {time}."),
+                    time=time_words(state.reported_at),
+                )
             say(_("Warnings: {count}."), count=state.warnings)
 
-    _run(work(), language)
+    run_or_explain(work(), language)
 
 
 @command.command()
@@ -282,16 +323,16 @@ def check(
     clock_file: Path | None,
 ) -> None:
     """Look for exposures now, without waiting for the next round."""
-    settings, clock = _settings(home, address, pins, clock_file)
-    screen = _Screen(language, clock)
+    settings, clock = phone_settings(home, address, pins, clock_file)
+    screen = Screen(language, clock)
 
     async def work() -> bool:
-        async with _opened(home, settings, clock, _NoRadio(), on_check=screen.checked) as phone:
+        async with opened(home, settings, clock, _NO_RADIO, on_check=screen.checked) as phone:
             done = await phone.check()
             screen.all_warnings(phone.warnings())
             return done.error is None
 
-    if not _run(work(), language):
+    if not run_or_explain(work(), language):
         raise SystemExit(1)
 
 
@@ -309,16 +350,16 @@ def report(
     clock_file: Path | None,
 ) -> None:
     """Report a positive test with the one-time CODE of a health worker."""
-    settings, clock = _settings(home, address, pins, clock_file)
+    settings, clock = phone_settings(home, address, pins, clock_file)
     try:
         typed_code(code)  # before anybody agrees to anything
     except ReportError as error:
         raise click.ClickException(error.text(language)) from error
     click.echo(translate(CONSENT, language, days=RETENTION_DAYS, keys=UPLOAD_KEY_SLOTS))
-    agreed = yes or _agrees(translate(_("Do you agree?"), language), language)
+    agreed = yes or agrees(translate(_("Do you agree?"), language), language)
 
     async def work() -> None:
-        async with _opened(home, settings, clock, _NoRadio()) as phone:
+        async with opened(home, settings, clock, _NO_RADIO) as phone:
             if agreed:
                 click.echo(translate(_("Sending; this takes up to half a minute."), language))
             receipt = await phone.report(code, agreed)
@@ -333,7 +374,7 @@ def report(
                 )
             )
 
-    _run(work(), language)
+    run_or_explain(work(), language)
 
 
 @command.command()
@@ -341,13 +382,13 @@ def report(
 def warnings(home: Path, language: str) -> None:
     """Print the warnings of the last fourteen days, with what to do."""
 
-    settings, clock = _settings(home)
+    settings, clock = phone_settings(home)
 
     async def work() -> None:
-        async with _opened(home, settings, clock, _NoRadio()) as phone:
-            _Screen(language, clock).all_warnings(phone.warnings())
+        async with opened(home, settings, clock, _NO_RADIO) as phone:
+            Screen(language, clock).all_warnings(phone.warnings())
 
-    _run(work(), language)
+    run_or_explain(work(), language)
 
 
 @command.command()
@@ -360,7 +401,7 @@ def forget(yes: bool, home: Path, language: str) -> None:
         raise click.ClickException(
             translate(_("There is no phone in {home}."), language, home=home)
         )
-    if not (yes or _agrees(translate(question, language, home=home), language)):
+    if not (yes or agrees(translate(question, language, home=home), language)):
         raise click.Abort
     try:
         count = Home(home).forget()
@@ -369,258 +410,3 @@ def forget(yes: bool, home: Path, language: str) -> None:
     except OSError as error:
         raise click.ClickException(f"{home} cannot be deleted: {error}") from error
     click.echo(translate(_("{count} files were deleted."), language, count=count))
-
-
-def _agrees(question: str, language: str) -> bool:
-    """The answer to `question`; nothing typed is a no, and what is neither is asked again."""
-    while True:
-        asked = f"{question} {translate(_('[y/N]'), language)}"
-        answer = click.prompt(asked, default="", show_default=False)
-        word = unicodedata.normalize("NFC", answer).strip().lower()
-        if word in _YES or word in _NO:
-            return word in _YES
-        click.echo(translate(_("Please answer yes or no."), language))
-
-
-class _Screen:
-    """What `run` and `check` print: counts and sentences, never an identifier."""
-
-    def __init__(self, language: str, clock: Clock) -> None:
-        self._language = language
-        self._clock = clock
-        self._wall = WallClock()  # people read at their own speed, in a rehearsal too
-        self._nearby: tuple[int, int] = (0, 0)
-        self._notices: tuple[Notice, ...] = ()
-        self.phone: Phone | None = None
-
-    def say(self, text: str) -> None:
-        click.echo(f"{vietnam_time(self._clock.now()):%H:%M:%S}  {text}")
-
-    def scanned(self, _count: int) -> None:
-        scan = self.phone.status().last_scan if self.phone else None
-        if scan is None or (scan.new == 0 and (scan.heard, scan.near) == self._nearby):
-            return
-        self._nearby = scan.heard, scan.near
-        self.say(
-            translate(
-                _("Phones nearby: {heard} ({near} near, {far} far)."),
-                self._language,
-                heard=scan.heard,
-                near=scan.near,
-                far=scan.heard - scan.near,
-            )
-        )
-
-    def checked(self, done: Check) -> None:
-        for name, fault in done.refused:
-            message = _("Key file {name} was refused: {fault}.")
-            self.say(translate(message, self._language, name=name, fault=fault))
-        if done.error is not None:
-            self.say(done.error.text(self._language))
-            if not done.files:
-                message = _("Next check: {time}.")
-                self.say(translate(message, self._language, time=_time(done.next_at)))
-                return
-        self.say(
-            translate(
-                _("Checked for exposures: {files} new files, {keys} keys. Next check: {time}."),
-                self._language,
-                files=done.files,
-                keys=done.keys,
-                time=_time(done.next_at),
-            )
-        )
-
-    def warned(self, warning: ExposureWarning) -> None:
-        self.say(warning.text(self._language))
-        self.say(warning.advice(self._language))
-
-    def all_warnings(self, given: list[ExposureWarning]) -> None:
-        for warning in given:
-            click.echo(warning.text(self._language))
-        if given:
-            click.echo(given[-1].advice(self._language))
-        else:
-            click.echo(translate(_("No warnings."), self._language))
-
-    async def watch(self) -> None:
-        """Say what changes in the phone's own state."""
-        while True:
-            if self.phone is not None:
-                notices = self.phone.status().notices
-                for notice in notices:
-                    if notice not in self._notices:
-                        self.say(notice.text(self._language))
-                if self._notices and not notices:
-                    self.say(translate(_("Everything is in order again."), self._language))
-                self._notices = notices
-            await self._wall.sleep(1.0)
-
-
-class _NoRadio:
-    """The radio of the verbs that need none."""
-
-    state = RadioState.UNAVAILABLE
-    tx_power = 0
-
-    async def advertise(self, payload: bytes) -> None:
-        raise RadioError("this command uses no radio")
-
-    async def stop(self) -> None:
-        pass
-
-    async def scan(self, seconds: float) -> list[Sighting]:
-        raise RadioError("this command uses no radio")
-
-    async def close(self) -> None:
-        pass
-
-
-class _Replugging:
-    """A radio that is opened again after it was unplugged or its process was restarted."""
-
-    def __init__(self, spec: str, radio: Radio, clock: Clock) -> None:
-        self._spec = spec
-        self._radio = radio
-        self._clock = clock
-        self._wall = WallClock()  # without its radio a rehearsal's time stands still
-
-    @classmethod
-    async def plug(cls, spec: str, clock: Clock) -> "_Replugging":
-        """Raises RadioError if there is no such radio."""
-        return cls(spec, await HciRadio.open(spec, clock), clock)
-
-    async def replug(self) -> None:
-        """Look after the radio until cancelled."""
-        while True:
-            await self._wall.sleep(_REPLUG_SECONDS)
-            if self._radio.state is RadioState.UNAVAILABLE:
-                with suppress(RadioError):
-                    await self._radio.close()
-                with suppress(RadioError):
-                    self._radio = await HciRadio.open(self._spec, self._clock)
-
-    @property
-    def state(self) -> RadioState:
-        return self._radio.state
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities("HCI", self._spec, broadcasts=True)
-
-    @property
-    def tx_power(self) -> int:
-        return self._radio.tx_power
-
-    async def advertise(self, payload: bytes) -> None:
-        await self._radio.advertise(payload)
-
-    async def stop(self) -> None:
-        await self._radio.stop()
-
-    async def scan(self, seconds: float) -> list[Sighting]:
-        return await self._radio.scan(seconds)
-
-    async def close(self) -> None:
-        await self._radio.close()
-
-
-@asynccontextmanager
-async def _opened(
-    home: Path, settings: _Settings, clock: Clock, radio: Radio, **options: Any
-) -> AsyncIterator[Phone]:
-    service = Service(settings.service)
-    pins = Pins.from_pem(*(pem.encode() for pem in settings.pins))
-    try:
-        phone = Phone(home, radio, service, pins, clock, **options)
-        try:
-            yield phone
-        finally:
-            await phone.close()
-    finally:
-        await service.close()
-
-
-def _settings(
-    home: Path,
-    address: str | None = None,
-    pins: tuple[Path, ...] = (),
-    clock_file: Path | None = None,
-) -> tuple[_Settings, Clock]:
-    """The given settings over the kept ones, kept for next time, and the phone's time.
-
-    Raises ClickException.
-    """
-    path = home / "phone.json"
-    kept: _Settings | None = None
-    try:
-        if path.exists():
-            kept = msgspec.json.decode(path.read_bytes(), type=_Settings)
-        address = address or (kept.service if kept else None)
-        pems = [pin.read_text("utf-8", errors="replace") for pin in pins] or (
-            kept.pins if kept else []
-        )
-        if address is None or not pems:
-            raise click.ClickException(
-                f"There is no phone in {home} yet: give --service ADDRESS and --pin"
-                " root-public.pem once."
-            )
-        Service(address)
-        Pins.from_pem(*(pem.encode() for pem in pems))
-        named = str(clock_file) if clock_file else None
-        if kept and named not in (None, kept.clock_file):
-            raise click.ClickException(
-                f"The phone in {home} lives by another time already, and a diary cannot hold two:"
-                " take another --home."
-            )
-        settings = _Settings(address, pems, kept.clock_file if kept else named)
-        clock = _clock(settings)
-        if settings != kept:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.write_bytes(msgspec.json.encode(settings))
-    except msgspec.DecodeError as error:
-        raise click.ClickException(
-            f"{path} is damaged: {error}. Delete it and start again."
-        ) from error
-    except (ClockFileError, TrustError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{home} cannot be used: {error}") from error
-    return settings, clock
-
-
-def _clock(settings: _Settings) -> Clock:
-    if settings.clock_file is None:
-        return WallClock()
-    if os.environ.get("BLUEZONE_ENVIRONMENT") != "demo":
-        raise click.ClickException(
-            "a clock file lets another process set the time by which this phone broadcasts and"
-            " warns, so it is refused here; only BLUEZONE_ENVIRONMENT=demo allows it"
-        )
-    return DrivenClock(ClockFile(Path(settings.clock_file)), holds_driver=False)
-
-
-def _run(work: Coroutine[Any, Any, T], language: str) -> T:
-    try:
-        return asyncio.run(work)
-    except (
-        KeyUnavailableError,
-        PhoneRunningError,
-        ReportError,
-        ServiceError,
-        StoreError,
-    ) as error:
-        raise click.ClickException(error.text(language)) from error
-    except RadioError as error:
-        raise click.ClickException(f"the radio cannot be used: {error}") from error
-    except OSError as error:
-        raise click.ClickException(f"the phone's folder cannot be used: {error}") from error
-
-
-def _key_notice(state: Status) -> Notice:
-    in_file = state.key_place is KeyPlace.FILE
-    return Notice.KEY_IN_FILE if in_file else Notice.KEY_IN_KEYRING
-
-
-def _time(unix_time: float) -> str:
-    return f"{vietnam_time(unix_time):%d/%m %H:%M}"

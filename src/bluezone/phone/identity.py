@@ -5,7 +5,7 @@ from typing import Final
 
 from bluezone.phone.sealing import Entropy
 from bluezone.phone.store import Store
-from bluezone.protocol.beacon import Beacon, encode_metadata
+from bluezone.protocol.beacon import RPI_BYTES, Beacon, encode_metadata
 from bluezone.protocol.deployment import (
     RETENTION_DAYS,
     ROLLING_PERIOD,
@@ -30,15 +30,33 @@ class _Kept(Unprintable, frozen=True):
     reported: bool = False
 
 
+class _OnAir(Unprintable, frozen=True):
+    """A key of this phone and what is derived from it for its day."""
+
+    sealed: bytes  # the row it was read from: while that is the same, so is all of this
+    tek: TemporaryExposureKey
+    identifiers: bytes
+    aem_key: bytes
+
+    def covers(self, interval: int) -> bool:
+        return self.tek.rolling_start <= interval < self.tek.rolling_end
+
+    def rpi(self, interval: int) -> bytes:
+        place = (interval - self.tek.rolling_start) * RPI_BYTES
+        return self.identifiers[place : place + RPI_BYTES]
+
+
 class Identity:
     """The temporary exposure keys of this phone.
 
-    Nothing is cached: a report made in another process takes effect at the next beacon.
+    What is derived from a key is kept, but never without a look at its row: a report made in
+    another process takes effect at the next beacon.
     """
 
     def __init__(self, store: Store, entropy: Entropy = os.urandom) -> None:
         self._store = store
         self._entropy = entropy
+        self._on_air: _OnAir | None = None
 
     def current(self, now: float) -> TemporaryExposureKey:
         """The key for the interval of `now`, made if there is none. Raises StoreError."""
@@ -62,10 +80,31 @@ class Identity:
 
     def beacon(self, now: float, tx_power: int) -> Beacon:
         """What to broadcast at `now` with a power of `tx_power` dBm. Raises StoreError."""
-        key = self.current(now).key
-        rpi = rolling_proximity_identifiers(TemporaryExposureKey(key, interval_number(now), 1))
-        aem_key = associated_encrypted_metadata_key(key)
-        return Beacon(rpi, crypt_metadata(aem_key, rpi, encode_metadata(tx_power)))
+        interval, on_air = interval_number(now), self._on_air
+        if (
+            on_air is None
+            or not on_air.covers(interval)
+            or self._sealed(on_air.tek.rolling_start) != on_air.sealed
+        ):
+            on_air = self._on_air = self._derive(self.current(now).rolling_start)
+        rpi = on_air.rpi(interval)
+        return Beacon(rpi, crypt_metadata(on_air.aem_key, rpi, encode_metadata(tx_power)))
+
+    def _derive(self, start: int) -> _OnAir:
+        sealed = self._sealed(start)
+        kept = self._store.open(sealed, f"tek:{start}", _Kept)
+        return _OnAir(
+            sealed,
+            TemporaryExposureKey(kept.key, start, kept.rolling_period),
+            # Of a whole day: the key may be cut short and lengthened again.
+            rolling_proximity_identifiers(TemporaryExposureKey(kept.key, start)),
+            associated_encrypted_metadata_key(kept.key),
+        )
+
+    def _sealed(self, start: int) -> bytes:
+        rows = self._store.execute("SELECT sealed FROM tek WHERE rolling_start = ?", (start,))
+        sealed: bytes = rows[0][0] if rows else b""
+        return sealed
 
     def keys(self, now: float) -> list[TemporaryExposureKey]:
         """All keys of the traced period, oldest first."""

@@ -19,6 +19,10 @@ class Notice(Enum):
         "The Bluetooth radio does not answer. Check that it is plugged in and not used by another"
         " program; the phone keeps trying."
     )
+    ONLY_LISTENS = _(
+        "The Bluetooth of this device can only listen: it notices others and can warn you, but"
+        " other phones do not notice it."
+    )
     CLOCK_WRONG = _(
         "The clock of this phone is behind. Set date and time to automatic: until then the phone"
         " broadcasts nothing, and what it hears is not used for warnings."

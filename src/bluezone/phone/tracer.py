@@ -142,7 +142,12 @@ class Tracer:
             return False
         except StoreError as error:
             return self._store_fault(error)
-        self.notices.difference_update(RADIO_NOTICES.values())
+        if self.notices:
+            self.notices.difference_update(RADIO_NOTICES.values())
+        if self._radio.capabilities.only_listens:
+            self.notices.add(Notice.ONLY_LISTENS)
+        else:
+            self.notices.discard(Notice.ONLY_LISTENS)
         return True
 
     async def scan(self) -> None:

@@ -1,8 +1,10 @@
 """The beacon: 20 bytes of service data in a legacy advertisement (docs/protocol.md, "Beacon")."""
 
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bluezone.protocol.deployment import SERVICE_UUID_16
+from bluezone.protocol.deployment import GATT_SERVICE_UUID, SERVICE_UUID_16
 
 RPI_BYTES = 16
 AEM_BYTES = 4
@@ -10,7 +12,10 @@ PAYLOAD_BYTES = RPI_BYTES + AEM_BYTES
 MAX_LEGACY_ADVERTISEMENT_BYTES = 31
 
 _UUID = SERVICE_UUID_16.to_bytes(2, "little")
-_AD_COMPLETE_UUIDS_16 = 0x03  # Bluetooth Assigned Numbers, section 2.3
+_AD_FLAGS = 0x01  # Bluetooth Assigned Numbers, section 2.3
+_AD_COMPLETE_UUIDS_16 = 0x03
+_AD_SOME_UUIDS_128 = 0x06
+_AD_COMPLETE_UUIDS_128 = 0x07
 _AD_SERVICE_DATA_16 = 0x16
 _PREFIX = (
     bytes([3, _AD_COMPLETE_UUIDS_16])
@@ -18,6 +23,9 @@ _PREFIX = (
     + bytes([3 + PAYLOAD_BYTES, _AD_SERVICE_DATA_16])
     + _UUID
 )
+_UUID_128 = uuid.UUID(GATT_SERVICE_UUID).bytes[::-1]
+_GENERAL_LE_ONLY = 0x06  # whoever connects has to be able to discover it
+_OFFER = bytes([2, _AD_FLAGS, _GENERAL_LE_ONLY, 17, _AD_COMPLETE_UUIDS_128]) + _UUID_128
 _METADATA_VERSION = 0x40  # major 1, minor 0
 
 
@@ -56,20 +64,39 @@ def decode_advertisement(data: bytes) -> bytes | None:
     """
     if data.startswith(_PREFIX) and len(data) == len(_PREFIX) + PAYLOAD_BYTES:
         return data[len(_PREFIX) :]
-    position = 0
-    while position < len(data):
-        length = data[position]
-        end = position + 1 + length
-        if length == 0 or end > len(data):
-            return None
+    for kind, body in _structures(data):
         if (
-            length == 3 + PAYLOAD_BYTES
-            and data[position + 1] == _AD_SERVICE_DATA_16
-            and data[position + 2 : position + 4] == _UUID
+            kind == _AD_SERVICE_DATA_16
+            and len(body) == len(_UUID) + PAYLOAD_BYTES
+            and body.startswith(_UUID)
         ):
-            return data[position + 4 : end]
-        position = end
+            return body[len(_UUID) :]
     return None
+
+
+def encode_offer() -> bytes:
+    """Advertising data that say: connect to me and read my beacon (21 of 31 bytes)."""
+    return _OFFER
+
+
+def is_offer(data: bytes) -> bool:
+    """Whether advertising data name the GATT service under which a beacon can be read."""
+    return any(
+        kind in (_AD_SOME_UUIDS_128, _AD_COMPLETE_UUIDS_128)
+        and _UUID_128 in (body[i : i + 16] for i in range(0, len(body), 16))
+        for kind, body in _structures(data)
+    )
+
+
+def _structures(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and body of each whole AD structure."""
+    position = 0
+    while position + 1 < len(data):
+        end = position + 1 + data[position]
+        if end == position + 1 or end > len(data):
+            return
+        yield data[position + 1], data[position + 2 : end]
+        position = end
 
 
 def encode_metadata(tx_power: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import Final
 SERVICE_UUID_16: Final = 0x4E56
 # Peers that cannot advertise service data (iOS, macOS) offer the same 20 bytes by GATT.
 GATT_SERVICE_UUID: Final = "00004e56-73f5-4bc4-a12f-17d1ad07a667"
+GATT_BEACON_UUID: Final = "00004e56-73f5-4bc4-a12f-17d1ad07a689"  # the readable characteristic
 ADVERTISING_INTERVAL_SECONDS: Final = 0.25
 
 # --- time (Exposure Notification Cryptography Specification v1.2) ----------------------

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bluezone.clock import Clock
 from bluezone.protocol.deployment import ADVERTISING_INTERVAL_SECONDS
-from bluezone.radio.physics import AirPhysics, Floats, Words, drift, normal, scramble, uniform
+from bluezone.radio import physics as law
+from bluezone.radio.physics import AirPhysics, Floats, Words
 
 # The Link Layer adds a random delay of up to 10 ms to every advertising interval, so that
 # two phones do not collide for ever (Core Specification, Vol 6, Part B, 4.4.2.2.1).
@@ -58,10 +58,13 @@ class Station:
         "index",
         "listening_since",
         "position",
+        "receiving_db",
         "rng",
+        "sent_dbm",
         "serial",
         "space",
         "tx_power",
+        "word",
     )
 
     def __init__(
@@ -78,6 +81,12 @@ class Station:
         self.listening_since: float | None = None
         # Draws of one receiver depend only on its own history, not on who ran first.
         self.rng = np.random.Generator(np.random.SFC64((air.seed, serial)))
+        # The word its noise is made of; two further hashes of it say how this device differs
+        # from its model, sending and receiving.
+        self.word = np.uint64(law.device_word(np.uint64(air.seed), np.uint64(serial)))
+        sending, receiving = law.device_offsets(air.physics, self.word)
+        self.sent_dbm = tx_power + sending
+        self.receiving_db = receiving
         self._neighbours: Neighbours | None = None
 
     def move(self, position: Position, space: str) -> None:
@@ -96,7 +105,8 @@ class Station:
         oldest = self._air.oldest_window() if self.ended else 0.0
         self.ended = [pair for pair in self.ended if pair[1] > oldest]
         if self.current is not None:
-            self.ended.append((self.current, self._air.clock.now()))
+            self._air.last_stop = self._air.clock.now()
+            self.ended.append((self.current, self._air.last_stop))
             self.current = None
 
     def leave(self) -> None:
@@ -117,9 +127,8 @@ class Neighbours:
     stations: list[Station]
     base: Floats  # level without bodies, pockets and offsets of pairs, dBm
     bearing: Floats  # direction towards each, radians
-    keys: Words  # what drifts: 3 N of pairs, then bodies and hands of N people and the listener
-    rates: Floats  # coherence times per second of each key
-    phases: Floats  # so that not everybody turns at the same moment
+    me: np.uint64  # whose neighbours they are; words that noise is made of
+    people: Words
 
 
 class Air:
@@ -134,6 +143,7 @@ class Air:
         self.physics = physics or AirPhysics()
         self.seed = seed % 2**64
         self.statistics = AirStatistics()
+        self.last_stop = -math.inf  # Unix time at which a broadcast ended last
         self.version = 0  # changes when somebody joins, moves or leaves
         self.stations: list[Station] = []
         self._joined = 0
@@ -178,53 +188,24 @@ class Air:
 
     def survey(self, station: Station) -> Neighbours:
         """The neighbours of `station` and what distance and walls leave of their signal."""
-        physics, me = self.physics, station.index
+        me = station.index
         self._stale[me] = False
-        offset = self._xy - self._xy[me]
-        base = (
-            self._sent
-            + self._received[me]
-            - physics.path_loss(np.hypot(offset[:, 0], offset[:, 1]))
-            - physics.wall_db * (self._space != self._space[me])
+        rows, base, bearing = law.survey(
+            self.physics, me, self._xy, self._space, self._sent, self._received, _MARGIN_DB
         )
-        audible = base > physics.floor_dbm - _MARGIN_DB
-        audible[me] = False
-        rows: NDArray[np.intp] = np.flatnonzero(audible)
-        mine, theirs = self._word[me], self._word[rows]
-        # Exclusive or is symmetric: both directions of a pair share their offsets.
-        pair, people = scramble(mine ^ theirs), np.append(theirs, mine)
-        keys = np.concatenate(
-            (pair, pair + np.uint64(1), pair + np.uint64(2), people, people + np.uint64(3))
-        )
-        pairs, carriers = len(rows), len(rows) + 1
-        seconds = (
-            physics.meeting_seconds,
-            physics.shadowing_seconds,
-            physics.sway_seconds,
-            physics.turning_seconds,
-            physics.carrying_seconds,
-        )
-        rates = 1.0 / np.repeat(seconds, (pairs, pairs, pairs, carriers, carriers))
-        return Neighbours(
-            [self.stations[row] for row in rows.tolist()],
-            base[rows],
-            np.arctan2(offset[rows, 1], offset[rows, 0]),
-            keys,
-            rates,
-            uniform(scramble(~keys)),
-        )
+        stations = [self.stations[row] for row in rows.tolist()]
+        return Neighbours(stations, base, bearing, self._word[me], self._word[rows])
 
     def levels(self, neighbours: Neighbours, time: float) -> Floats:
         """Level (dBm) of each neighbour at Unix `time`, before the fading of each packet."""
-        physics, bodies = self.physics, 3 * len(neighbours.base)
-        hands = bodies + len(neighbours.base) + 1
-        noise = drift(neighbours.keys, time * neighbours.rates + neighbours.phases)
-        facing = math.pi * (noise[bodies:hands] + 2.0 * neighbours.phases[bodies:hands])
-        carried = physics.carrying_loss(noise[hands:])
-        mine = physics.body_loss(facing[-1] - neighbours.bearing) + carried[-1]
-        theirs = physics.body_loss(facing[:-1] - neighbours.bearing - math.pi) + carried[:-1]
-        levels: Floats = neighbours.base + physics.pair_offset(noise[:bodies]) - mine - theirs
-        return levels
+        return law.levels(
+            self.physics,
+            neighbours.base,
+            neighbours.bearing,
+            neighbours.me,
+            neighbours.people,
+            float(time),
+        )
 
     def _space_number(self, space: str) -> int:
         return self._spaces.setdefault(space, len(self._spaces))
@@ -234,19 +215,11 @@ class Air:
             station.index = index
         self._xy = np.array([s.position for s in self.stations], np.float64).reshape(-1, 2)
         self._space = np.array([self._space_number(s.space) for s in self.stations], np.int64)
-        serials = np.array([s.serial for s in self.stations], np.uint64)
-        seed = np.array([self.seed], np.uint64)
-        self._word = scramble(scramble(seed) ^ scramble(serials + np.uint64(1)))
-        power = np.array([s.tx_power for s in self.stations], np.float64)
-        # Two further hashes of the same word: how each device differs, sending and receiving.
-        sending, receiving = (
-            normal(scramble(self._word + np.uint64(1))),
-            normal(scramble(self._word + np.uint64(2))),
-        )
-        self._sent = power + self.physics.device_db * sending
-        self._received = self.physics.device_db * receiving
+        self._word = np.array([s.word for s in self.stations], np.uint64)
+        self._sent = np.array([s.sent_dbm for s in self.stations], np.float64)
+        self._received = np.array([s.receiving_db for s in self.stations], np.float64)
         # Metres beyond which nobody hears anybody.
         budget = max(self._sent, default=0.0) + max(self._received, default=0.0)
-        self._reach = self.physics.reach(budget + _MARGIN_DB - self.physics.floor_dbm)
+        self._reach = law.reach(self.physics, budget + _MARGIN_DB - self.physics.floor_dbm)
         self._stale = np.ones(len(self.stations), np.bool_)
         self.version += 1

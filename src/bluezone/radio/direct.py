@@ -6,17 +6,18 @@ from typing import Final
 
 import numpy as np
 
+from bluezone.clock import ManualClock
 from bluezone.protocol.beacon import PAYLOAD_BYTES
 from bluezone.protocol.deployment import ADVERTISING_INTERVAL_SECONDS
 from bluezone.radio.air import (
     ADV_DELAY_SECONDS,
-    MEAN_INTERVAL_SECONDS,
     Air,
     Broadcast,
     Position,
     Station,
 )
-from bluezone.radio.interface import RadioError, RadioState, Sighting
+from bluezone.radio.interface import Capabilities, RadioError, RadioState, Sighting
+from bluezone.radio.physics import Window, receive
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ class DirectRadio:
         self._state = state
         if state is not RadioState.ON:
             self._station.silence()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities("virtual air", "direct", broadcasts=True)
 
     @property
     def tx_power(self) -> int:
@@ -120,6 +125,14 @@ class DirectRadio:
             raise RadioError(_WHY_NOT[self._state], self._state)
 
 
+def make_ready() -> None:
+    """Compile or load the air's laws now: the first scan need not wait for it."""
+    air = Air(ManualClock(0.0))
+    listener, sender = air.join((0.0, 0.0)), air.join((1.0, 0.0))
+    sender.broadcast(bytes(6), bytes(PAYLOAD_BYTES))
+    hear_window(air, listener, 0.0, 1.0)
+
+
 def hear_window(
     air: Air, station: Station, start: float, seconds: float, listening: Listening = CONTINUOUS
 ) -> list[Sighting]:
@@ -130,63 +143,53 @@ def hear_window(
     """
     neighbours = station.neighbours()
     end = start + seconds
-    on_air: list[Broadcast] = []
-    rows: list[int] = []
-    begins: list[float] = []
-    ends: list[float] = []
-    for row, other in enumerate(neighbours.stations):
-        if other.ended:
-            for broadcast, stopped in other.ended:
-                if stopped > start and broadcast.start < end:
-                    on_air.append(broadcast)
-                    rows.append(row)
-                    begins.append(broadcast.start)
-                    ends.append(stopped)
-        current = other.current
-        if current is not None and current.start < end:
-            on_air.append(current)
-            rows.append(row)
-            begins.append(current.start)
-            ends.append(end)
+    on_air: list[tuple[int, Broadcast, float]] = [  # row of the sender, and when it stopped
+        (row, sender.current, end)
+        for row, sender in enumerate(neighbours.stations)
+        if sender.current is not None and sender.current.start < end
+    ]
+    if air.last_stop > start:  # phones turn their beacons between scans, so hardly ever
+        on_air += (
+            (row, broadcast, stopped)
+            for row, sender in enumerate(neighbours.stations)
+            for broadcast, stopped in sender.ended
+            if stopped > start and broadcast.start < end
+        )
+        on_air.sort(key=lambda sent: (sent[0], sent[1].start))
     if not on_air:
         return []
-    physics, rng = air.physics, station.rng
-    n, most = len(on_air), math.ceil(seconds / ADVERTISING_INTERVAL_SECONDS) + 1
-    level = air.levels(neighbours, start + seconds / 2)[rows]
-    survival = physics.survival(level, MEAN_INTERVAL_SECONDS)
-
-    # Times in seconds from the window's start. A broadcast that began earlier is met at a
-    # random point of its interval, a new one sends its first packet at once.
-    draws = rng.random((2, n, most))
-    begin = np.array(begins) - start
-    first = np.where(begin < 0.0, MEAN_INTERVAL_SECONDS * rng.random(n), begin)
-    times = draws[0]
-    times *= ADV_DELAY_SECONDS
-    times += ADVERTISING_INTERVAL_SECONDS
-    times[:, 0] = first
-    np.cumsum(times, axis=1, out=times)
-    sent = times < np.minimum(np.array(ends) - start, seconds)[:, None]
-    if listening.window < listening.interval:
-        sent &= times % listening.interval < listening.window
-
-    normals = rng.standard_normal((2, n, most))
-    rssi = np.rint(level[:, None] + physics.fading(normals[0], normals[1]))
-    heard = sent & (draws[1] < survival[:, None]) & (rssi >= physics.floor_dbm)
-
-    counts = np.count_nonzero(heard, axis=1).tolist()
-    packets = rssi[heard].astype(np.int64).tolist()
-    earliest = (start + times[np.arange(n), heard.argmax(axis=1)]).tolist()
-    offered = int(np.count_nonzero(sent))
-    air.statistics.offered += offered
+    most = math.ceil(seconds / ADVERTISING_INTERVAL_SECONDS) + 1
+    # Drawn flat: for a shape, numpy first computes its size, in Python.
+    shape, size = (2, len(on_air), most), 2 * len(on_air) * most
+    received = receive(
+        air.physics,
+        Window(
+            seconds,
+            listening.interval,
+            listening.window,
+            ADVERTISING_INTERVAL_SECONDS,
+            ADV_DELAY_SECONDS,
+        ),
+        air.levels(neighbours, start + seconds / 2)[[row for row, _, _ in on_air]],
+        np.array([broadcast.start - start for _, broadcast, _ in on_air]),
+        np.array([stopped - start for _, _, stopped in on_air]),
+        station.rng.random(size).reshape(shape),
+        station.rng.random(len(on_air)),
+        station.rng.standard_normal(size).reshape(shape),
+    )
+    packets = received.rssi.tolist()
+    air.statistics.offered += received.offered
     air.statistics.delivered += len(packets)
-    air.statistics.faded += offered - len(packets)
+    air.statistics.faded += received.offered - len(packets)
 
     sightings = []
     position = 0
-    for broadcast, count, time in zip(on_air, counts, earliest, strict=True):
+    for (_, broadcast, _), count, first in zip(
+        on_air, received.counts.tolist(), received.first.tolist(), strict=True
+    ):
         if count:
             following = position + count
             levels = tuple(packets[position:following])
-            sightings.append(Sighting(broadcast.address, broadcast.payload, time, levels))
+            sightings.append(Sighting(broadcast.address, broadcast.payload, start + first, levels))
             position = following
     return sightings

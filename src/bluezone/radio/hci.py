@@ -2,40 +2,56 @@
 
 Only legacy commands are used: every controller since 4.0 has them, and a controller
 refuses to mix them with extended ones (Core Specification, Vol 4, Part E, 3.1.1).
+Phones that can only offer their beacon by GATT are connected to as soon as a scan hears them
+(`peers` says when).
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from bumble import drivers, hci
 from bumble.core import BaseBumbleError
 from bumble.host import Host
-from bumble.transport import open_transport
 from bumble.transport.common import Transport
 
 from bluezone.clock import Clock
-from bluezone.protocol.beacon import decode_advertisement, encode_advertisement
+from bluezone.protocol.beacon import (
+    decode_advertisement,
+    encode_advertisement,
+    encode_offer,
+    is_offer,
+)
 from bluezone.protocol.deployment import ADVERTISING_INTERVAL_SECONDS
-from bluezone.radio.interface import RadioError, RadioState, Sighting
+from bluezone.radio import hci_links
+from bluezone.radio.hci_links import HciLinks
+from bluezone.radio.hci_transport import open_controller
+from bluezone.radio.interface import Capabilities, RadioError, RadioState, Sighting
+from bluezone.radio.reader import Reader, RefusedError
+from bluezone.radio.window import ScanWindow
 
 _ANSWER_SECONDS: Final = 5.0  # controllers answer in milliseconds; a dead one never
 _SLOTS_PER_SECOND: Final = 1600  # HCI counts in units of 0.625 ms
 _ADVERTISING_INTERVAL: Final = round(ADVERTISING_INTERVAL_SECONDS * _SLOTS_PER_SECOND)
 _SCAN_INTERVAL: Final = 96  # 60 ms, listening all of it: what a scan does not hear is lost
 _RSSI_UNKNOWN: Final = 127
+_ADV_IND: Final = 0  # event type of an advertiser that takes connections
+_Advertising = hci.HCI_LE_Set_Advertising_Parameters_Command.AdvertisingType
 _GONE: Final = "the Bluetooth controller is gone; plug it in and start again"
 _REPORT: Final = bytes((hci.HCI_EVENT_PACKET, 0x3E))  # LE Meta event
+_DATA: Final = bytes((hci.HCI_ACL_DATA_PACKET,))
 
 # Bumble logs what we raise as errors of our own; an application may still listen to it.
 logging.getLogger("bumble").addHandler(logging.NullHandler())
 
 
-def advertising_reports(packet: bytes) -> Iterator[tuple[bytes, bytes, int]]:
-    """Address (most significant byte first), data, RSSI of each report in an HCI packet.
+def advertising_reports(packet: bytes) -> Iterator[tuple[bytes, bytes, int, int, int]]:
+    """Address (most significant byte first), data, RSSI, event type and address type of each
+    report in an HCI packet.
 
     LE Advertising Report (Vol 4, Part E, 7.7.65.2). Never raises: what is cut short ends
     the reports.
@@ -48,7 +64,8 @@ def advertising_reports(packet: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         if len(packet) <= end:
             return
         rssi = packet[end] - 256 if packet[end] > _RSSI_UNKNOWN else packet[end]
-        yield packet[position + 7 : position + 1 : -1], packet[position + 9 : end], rssi
+        address = packet[position + 7 : position + 1 : -1]
+        yield address, packet[position + 9 : end], rssi, packet[position], packet[position + 1]
         position = end + 1
 
 
@@ -62,6 +79,9 @@ class _BeaconHost(Host):
     def on_packet(self, packet: bytes) -> None:
         if packet.startswith(_REPORT) and packet[3:4] == b"\x02":
             self._radio.on_reports(packet)
+        elif packet.startswith(_DATA):
+            with contextlib.suppress(Exception):  # a peer may send what no reader expects
+                super().on_packet(packet)
         else:
             super().on_packet(packet)
 
@@ -74,24 +94,32 @@ class _BeaconHost(Host):
 class HciRadio:
     """A `Radio` on a Bluetooth controller. Open it with `open` or, in one process, `attach`."""
 
-    def __init__(self, source: Any, sink: Any, clock: Clock) -> None:
+    def __init__(
+        self, source: Any, sink: Any, clock: Clock, name: str, *, offer_gatt: bool = False
+    ) -> None:
+        """`offer_gatt` makes it a phone that can only offer its beacon for reading."""
         self._clock = clock
+        self._name = name
+        self._offer_gatt = offer_gatt
         self._transport: Transport | None = None
         self._host = _BeaconHost(self, source, sink)
+        self._links = HciLinks(self._host, clock, self._send, self._begin, self._on_guest_left)
+        self._reader = Reader(clock)
+        self._resuming: asyncio.Task[None] | None = None
         self._state = RadioState.ON
         self._tx_power = 0
         self._advertising = False
         self._scanning = False
-        self._windows: list[dict[tuple[bytes, bytes], tuple[float, list[int]]]] = []
+        self._windows: list[ScanWindow] = []
         self._commands = asyncio.Lock()  # one rotation or scan change at a time
 
     @classmethod
-    async def open(cls, spec: str, clock: Clock) -> "HciRadio":
+    async def open(cls, spec: str, clock: Clock, *, offer_gatt: bool = False) -> "HciRadio":
         """The controller behind a transport: `usb:0`, `hci-socket:0`, `serial:/dev/ttyACM0`,
         `tcp-client:127.0.0.1:9100`. Raises RadioError.
         """
-        transport = await _open(spec)
-        radio = cls(transport.source, transport.sink, clock)
+        transport = await open_controller(spec)
+        radio = cls(transport.source, transport.sink, clock, spec, offer_gatt=offer_gatt)
         radio._transport = transport
         try:
             await radio._power_on()
@@ -101,9 +129,9 @@ class HciRadio:
         return radio
 
     @classmethod
-    async def attach(cls, controller: Any, clock: Clock) -> "HciRadio":
+    async def attach(cls, controller: Any, clock: Clock, *, offer_gatt: bool = False) -> "HciRadio":
         """A controller in this process (an `AirController`). Raises RadioError."""
-        radio = cls(controller, controller, clock)
+        radio = cls(controller, controller, clock, "virtual", offer_gatt=offer_gatt)
         await radio._power_on()
         return radio
 
@@ -112,21 +140,36 @@ class HciRadio:
         return self._state
 
     @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            "HCI",
+            self._name,
+            broadcasts=not self._offer_gatt,
+            offers_gatt=self._offer_gatt,
+            reads_gatt=True,
+        )
+
+    @property
     def tx_power(self) -> int:
         """As the controller reports it; antenna and case are not in this number."""
         return self._tx_power
 
     async def advertise(self, payload: bytes) -> None:
         data = encode_advertisement(payload)
+        kind = _Advertising.ADV_NONCONN_IND
+        if self._offer_gatt:
+            data, kind = encode_offer(), _Advertising.ADV_IND
         async with self._commands:
+            await self._reader.stop()
             await self._stop_advertising()
             await self._set_scanning(False)  # or the controller refuses the new address
             await self._set_fresh_address()
+            self._links.server.payload = payload
             await self._send(
                 hci.HCI_LE_Set_Advertising_Parameters_Command(
                     advertising_interval_min=_ADVERTISING_INTERVAL,
                     advertising_interval_max=_ADVERTISING_INTERVAL,
-                    advertising_type=hci.HCI_LE_Set_Advertising_Parameters_Command.AdvertisingType.ADV_NONCONN_IND,
+                    advertising_type=kind,
                     own_address_type=hci.OwnAddressType.RANDOM,
                     peer_address_type=0,
                     peer_address=hci.Address.ANY,
@@ -144,33 +187,34 @@ class HciRadio:
             await self._stop_advertising()
 
     async def scan(self, seconds: float) -> list[Sighting]:
-        window: dict[tuple[bytes, bytes], tuple[float, list[int]]] = {}
+        window = ScanWindow()
         self._windows.append(window)
         try:
             async with self._commands:
                 await self._set_scanning(True)
             await self._clock.sleep(seconds)
         finally:
-            # By identity: two windows that have heard the same are equal.
-            self._windows = [other for other in self._windows if other is not window]
+            self._windows.remove(window)
             if self._state is RadioState.ON:
                 async with self._commands:
                     await self._set_scanning(bool(self._windows))
+                if not self._windows:
+                    self._reader.silence()
         self._require_on()
-        return [
-            Sighting(address, payload, first, tuple(levels))
-            for (address, payload), (first, levels) in window.items()
-        ]
+        return window.sightings(self._reader.beacon_of)
 
     async def close(self) -> None:
         """Fall silent and release the controller; closing twice is fine."""
         try:
             with contextlib.suppress(RadioError):  # it is going away anyway
                 async with self._commands:
+                    await self._reader.stop()
                     await self._set_scanning(False)
                     await self._stop_advertising()
         finally:
             self._state = RadioState.UNAVAILABLE
+            if self._resuming is not None:
+                self._resuming.cancel()
             if self._transport is not None:
                 transport, self._transport = self._transport, None
                 await transport.close()
@@ -179,20 +223,36 @@ class HciRadio:
         """Advertising reports from the controller; anything that is not a beacon is ignored."""
         if not self._windows:
             return
-        for address, data, rssi in advertising_reports(packet):
-            payload = decode_advertisement(data)
-            if payload is None or rssi == _RSSI_UNKNOWN:
+        for address, data, rssi, kind, address_type in advertising_reports(packet):
+            if rssi == _RSSI_UNKNOWN:
                 continue
-            for window in self._windows:
-                heard = window.get((address, payload))
-                if heard is None:
-                    window[address, payload] = (self._clock.now(), [rssi])
-                else:
-                    heard[1].append(rssi)
+            payload = decode_advertisement(data)
+            if payload is not None:
+                for window in self._windows:
+                    window.beacon(address, payload, rssi, self._clock.now())
+            elif kind == _ADV_IND and is_offer(data):
+                for window in self._windows:
+                    window.offer(address, rssi, self._clock.now())
+                if not self._commands.locked():  # the address is about to change
+                    read = partial(self._links.read, address, address_type)
+                    self._reader.offered(address, read, listening=True)
 
     def on_lost(self) -> None:
         """The transport ended: unplugged, or the radio process went away."""
         self._state = RadioState.UNAVAILABLE
+
+    def _on_guest_left(self) -> None:
+        if self._advertising and self._state is RadioState.ON:
+            self._resuming = asyncio.create_task(self._resume_advertising())
+
+    async def _resume_advertising(self) -> None:
+        """Go on offering: the controller stopped when the guest came."""
+        with contextlib.suppress(RadioError):
+            async with self._commands:
+                if self._advertising:
+                    await self._send(
+                        hci.HCI_LE_Set_Advertising_Enable_Command(advertising_enable=1)
+                    )
 
     async def _power_on(self) -> None:
         """Reset, events, first address; drivers load firmware where a dongle needs it."""
@@ -208,19 +268,20 @@ class HciRadio:
         await self._send(
             hci.HCI_Set_Event_Mask_Command(
                 event_mask=hci.HCI_Set_Event_Mask_Command.mask(
-                    [hci.HCI_HARDWARE_ERROR_EVENT, hci.HCI_LE_META_EVENT]
+                    [hci.HCI_HARDWARE_ERROR_EVENT, hci.HCI_LE_META_EVENT, *hci_links.EVENTS]
                 )
             )
         )
         await self._send(
             hci.HCI_LE_Set_Event_Mask_Command(
                 le_event_mask=hci.HCI_LE_Set_Event_Mask_Command.mask(
-                    [hci.HCI_LE_ADVERTISING_REPORT_EVENT]
+                    [hci.HCI_LE_ADVERTISING_REPORT_EVENT, *hci_links.LE_EVENTS]
                 )
             )
         )
         answer = await self._send(hci.HCI_LE_Read_Advertising_Physical_Channel_Tx_Power_Command())
         self._tx_power = answer.tx_power_level
+        await self._links.power_on()
         await self._set_fresh_address()
 
     async def _set_fresh_address(self) -> None:
@@ -238,6 +299,7 @@ class HciRadio:
         if self._advertising:
             await self._send(hci.HCI_LE_Set_Advertising_Enable_Command(advertising_enable=0))
             self._advertising = False
+            await self._links.dismiss_guests()
 
     async def _set_scanning(self, wanted: bool) -> None:
         if wanted == self._scanning:
@@ -259,11 +321,19 @@ class HciRadio:
         self._scanning = wanted
 
     async def _send(self, command: Any) -> Any:
+        """Give a command and return its answer."""
+        return await self._ask(command, self._host.send_sync_command)
+
+    async def _begin(self, command: Any) -> None:
+        """Give a command whose outcome comes later as an event."""
+        await self._ask(command, self._host.send_async_command)
+
+    async def _ask(self, command: Any, send: Callable[..., Awaitable[Any]]) -> Any:
         self._require_on()
         try:
-            return await self._host.send_sync_command(command, response_timeout=_ANSWER_SECONDS)
+            return await send(command, response_timeout=_ANSWER_SECONDS)
         except hci.HCI_Error as refusal:
-            raise RadioError(f"the controller refused {command.name}: {refusal}") from refusal
+            raise RefusedError(f"the controller refused {command.name}: {refusal}") from refusal
         except (BaseBumbleError, OSError, TimeoutError, AssertionError, RuntimeError) as fault:
             # The last two are Bumble's words for an answer that makes no sense.
             if self._state is not RadioState.ON:  # it went away while it owed the answer
@@ -276,22 +346,3 @@ class HciRadio:
     def _require_on(self) -> None:
         if self._state is not RadioState.ON:
             raise RadioError(_GONE)
-
-
-async def _open(spec: str) -> Transport:
-    try:
-        return await open_transport(spec)
-    except Exception as fault:  # each transport has its own zoo, Exception itself included
-        refused = isinstance(fault, PermissionError) or type(fault).__name__ == "USBErrorAccess"
-        if refused:
-            raise RadioError(
-                f"no permission to use {spec}: give your user the device, or CAP_NET_ADMIN",
-                RadioState.NO_PERMISSION,
-            ) from fault
-        if isinstance(fault, ConnectionError):
-            raise RadioError(f"no radio answers at {spec}: start `bluezone radio` first") from fault
-        reason = str(fault) or "its address is incomplete"
-        raise RadioError(
-            f"cannot open the Bluetooth controller {spec}: {reason}. Known forms: usb:0, "
-            "hci-socket:0, serial:/dev/ttyACM0, tcp-client:127.0.0.1:9100"
-        ) from fault

@@ -66,6 +66,9 @@ class Radio(Protocol):
     def state(self) -> RadioState: ...
 
     @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
     def tx_power(self) -> int:
         """Power this device radiates, in dBm; the phone puts it into the beacon's metadata."""
         ...
@@ -74,7 +77,8 @@ class Radio(Protocol):
         """Broadcast `payload` under a fresh random address, replacing what was broadcast.
 
         Address and payload turn together: the back end stops advertising (and scanning),
-        sets the new address, then starts with the new payload. Raises RadioError.
+        sets the new address, then starts with the new payload. Where `capabilities` say that
+        the radio only listens, nothing happens. Raises RadioError.
         """
         ...
 

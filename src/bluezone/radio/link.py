@@ -2,7 +2,8 @@
 
 Bumble's own link doubles every report, hears everybody at -50 dBm and never loses a
 packet; these three classes put the air's physics and a real controller's refusals in its
-place. Beacons only: nobody connects over this link.
+place. Whoever hears a connectable advertisement may connect to it; what then passes over the
+connection takes its time, but is not lost.
 """
 
 import asyncio
@@ -10,12 +11,14 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from bumble import hci
-from bumble.controller import Controller, LegacyAdvertiser
+from bumble import hci, ll
+from bumble.controller import Connection, Controller, LegacyAdvertiser
+from bumble.core import PhysicalTransport
 from bumble.link import LocalLink
 
 from bluezone.protocol.beacon import MAX_LEGACY_ADVERTISEMENT_BYTES
 from bluezone.radio.air import ADV_DELAY_SECONDS, MEAN_INTERVAL_SECONDS, Air, Position
+from bluezone.radio.physics import fading, survival
 
 _SLOT_SECONDS: Final = 0.625e-3  # unit of advertising and scanning times in HCI
 _VIEW_SECONDS: Final = 1.0  # bodies and shadows move over minutes
@@ -23,6 +26,9 @@ _VIEW_SECONDS: Final = 1.0  # bodies and shadows move over minutes
 # is worse than a loss that is counted.
 _LATE_SECONDS: Final = 0.1
 _MAX_QUEUED: Final = 8192  # some 0.1 s of work
+_CONNECTION_SECONDS: Final = 7.5e-3  # shortest interval at which a connection takes turns
+# Who goes out of the air is missed after this time (supervision time-out of a connection).
+_SUPERVISION_SECONDS: Final = 1.0
 _ADV_IND: Final = 0x00
 _ADV_SCAN_IND: Final = 0x02
 _ADV_NONCONN_IND: Final = 0x03
@@ -53,11 +59,11 @@ class AirAdvertiser(LegacyAdvertiser):
 
 
 class AirController(Controller):
-    """A Bluetooth 4 controller on an `AirLink`: legacy advertising and passive scanning.
+    """A Bluetooth 4 controller on an `AirLink`: legacy advertising, scanning, connections.
 
     It refuses what real controllers refuse: a new random address, new advertising or scan
     parameters while the thing they concern is running (Core Specification, Vol 4, Part E,
-    7.8.4, 7.8.5, 7.8.10).
+    7.8.4, 7.8.5, 7.8.10), and to cancel a connection that it is not making (7.8.13).
     """
 
     le_features = Controller.le_features & ~(
@@ -102,9 +108,9 @@ class AirController(Controller):
             neighbours = self.station.neighbours()
             rows = [i for i, s in enumerate(neighbours.stations) if self.link.advertises(s.serial)]
             levels = air.levels(neighbours, now)[rows]
-            survival = air.physics.survival(levels, MEAN_INTERVAL_SECONDS)
+            chances = survival(air.physics, levels, MEAN_INTERVAL_SECONDS)
             serials = (neighbours.stations[row].serial for row in rows)
-            pairs = zip(levels.tolist(), survival.tolist(), strict=True)
+            pairs = zip(levels.tolist(), chances.tolist(), strict=True)
             self._view = dict(zip(serials, pairs, strict=True))
             self._view_of = (air.version, now)
         return self._view
@@ -130,12 +136,33 @@ class AirController(Controller):
         if self.host:
             self.host.on_packet(bytes((hci.HCI_EVENT_PACKET, 0x3E, len(report))) + report)
 
+    def meet(self, kind: int, address: hci.Address) -> None:
+        """An advertiser was heard: connect, if it is the one this controller waits for."""
+        wanted = self.pending_le_connection
+        if wanted is not None and kind == _ADV_IND and wanted.peer_address == address:
+            self.create_le_connection(address)
+
     def leave(self) -> None:
         """Take the controller off the air."""
-        self.le_legacy_advertiser.stop()
-        self.le_scan_enable = False
+        self._fall_silent()
         self.station.leave()
         self.link.controllers.discard(self)
+
+    def _fall_silent(self) -> None:
+        self.le_legacy_advertiser.stop()
+        self.le_scan_enable = False
+        self.pending_le_connection = None
+        for connection in self.le_connections.values():
+            self.link.miss(connection)
+        self.le_connections.clear()
+
+    def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
+        super().on_le_connect_ind(packet)
+        self.link.advertising_changed()  # a controller that was connected to stops advertising
+
+    def on_ll_control_pdu(self, sender_address: hci.Address, packet: ll.ControlPdu) -> None:
+        if sender_address in self.le_connections:  # it may have hung up in the same moment
+            super().on_ll_control_pdu(sender_address, packet)
 
     def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
         # Bumble formats every packet for a debug line nobody reads.
@@ -143,17 +170,41 @@ class AirController(Controller):
             asyncio.get_running_loop().call_soon(self.host.on_packet, bytes(packet))
 
     def on_hci_reset_command(self, command: hci.HCI_Reset_Command) -> Any:
-        self.le_legacy_advertiser.stop()
-        self.le_scan_enable = False
+        self._fall_silent()
         self.link.advertising_changed()
         return super().on_hci_reset_command(command)
 
     def on_hci_le_set_random_address_command(
         self, command: hci.HCI_LE_Set_Random_Address_Command
     ) -> hci.HCI_StatusReturnParameters:
-        if self.le_legacy_advertiser.enabled or self.le_scan_enable:
+        if (
+            self.le_legacy_advertiser.enabled
+            or self.le_scan_enable
+            or self.pending_le_connection is not None
+        ):
             return _REFUSED
         return super().on_hci_le_set_random_address_command(command)
+
+    def on_hci_le_create_connection_cancel_command(
+        self, command: hci.HCI_LE_Create_Connection_Cancel_Command
+    ) -> hci.HCI_StatusReturnParameters:
+        wanted = self.pending_le_connection
+        if wanted is None:
+            return _REFUSED
+        self.pending_le_connection = None
+        cancelled = hci.HCI_LE_Connection_Complete_Event(
+            status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+            connection_handle=0,
+            role=hci.Role.CENTRAL,
+            peer_address_type=wanted.peer_address.address_type,
+            peer_address=wanted.peer_address,
+            connection_interval=0,
+            peripheral_latency=0,
+            supervision_timeout=0,
+            central_clock_accuracy=0,
+        )
+        asyncio.get_running_loop().call_soon(self.send_hci_packet, cancelled)
+        return super().on_hci_le_create_connection_cancel_command(command)
 
     def on_hci_le_set_advertising_parameters_command(
         self, command: hci.HCI_LE_Set_Advertising_Parameters_Command
@@ -246,7 +297,9 @@ class AirLink(LocalLink):
         data = bytes(advertiser.advertising_data)
         behind = late > _LATE_SECONDS
         for receiver in self.controllers:
-            if receiver is sender or not receiver.listening(now):
+            if receiver is sender or not (
+                receiver.listening(now) or receiver.pending_le_connection is not None
+            ):
                 continue
             reception = receiver.view().get(sender.station.serial)
             if reception is None:
@@ -256,10 +309,12 @@ class AirLink(LocalLink):
             if behind or self._queued >= _MAX_QUEUED or receiver.congested():
                 statistics.dropped += 1
                 continue
-            level, survival = reception
+            level, chance = reception
             draw = receiver.station.rng
-            rssi = round(level + physics.packet_fading(draw.standard_normal))
-            if rssi < physics.floor_dbm or draw.random() >= survival:
+            rssi = round(
+                level + fading(physics.rician_k, draw.standard_normal(), draw.standard_normal())
+            )
+            if rssi < physics.floor_dbm or draw.random() >= chance:
                 statistics.faded += 1
                 continue
             statistics.delivered += 1
@@ -272,3 +327,36 @@ class AirLink(LocalLink):
         self._queued -= 1
         if receiver.le_scan_enable:
             receiver.hear(kind, address, data, rssi)
+        receiver.meet(kind, address)
+
+    def send_acl_data(
+        self,
+        sender_controller: Controller,
+        destination_address: hci.Address,
+        transport: PhysicalTransport,
+        data: bytes,
+    ) -> None:
+        """Carry data over a connection, which keeps the addresses it was made with."""
+        ours = sender_controller.le_connections.get(destination_address)
+        peer = self.find_le_controller(destination_address)
+        if ours is not None and peer is not None:
+            asyncio.get_running_loop().call_later(
+                _CONNECTION_SECONDS, peer.on_link_acl_data, ours.self_address, transport, data
+            )
+
+    def send_ll_control_pdu(
+        self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
+    ) -> None:
+        if self.find_le_controller(receiver_address) is not None:
+            super().send_ll_control_pdu(sender_address, receiver_address, packet)
+
+    def miss(self, connection: Connection) -> None:
+        """One end of a connection fell silent: the other notices after a while."""
+        timeout = ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
+        asyncio.get_running_loop().call_later(
+            _SUPERVISION_SECONDS,
+            self.send_ll_control_pdu,
+            connection.self_address,
+            connection.peer_address,
+            timeout,
+        )

@@ -2,18 +2,23 @@
 
 Every slow influence is a function of (seed, who, time), never of the order in which the
 program happened to ask, so a town replays exactly.
+
+The laws are compiled: a town's scan is a dozen neighbours, for whom sixty calls of numpy take
+ten times as long as the sums. A law calls no law of another file: machine code that is kept on
+disk is only made anew after a change of its own file.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -22,9 +27,18 @@ _NORMAL: Final[Floats] = np.array(
     [NormalDist().inv_cdf((i + 0.5) / _QUANTILES) for i in range(_QUANTILES)]
 )
 
+_Law = TypeVar("_Law", bound=Callable[..., Any])
 
-@dataclass(frozen=True, slots=True)
-class AirPhysics:
+
+def _compiled(law: _Law) -> _Law:
+    """`law` as machine code, kept on disk where a folder for it can be written."""
+    try:
+        return cast(_Law, numba.njit(cache=True, error_model="numpy")(law))
+    except RuntimeError:  # no such folder: compiled at each start
+        return cast(_Law, numba.njit(error_model="numpy")(law))
+
+
+class AirPhysics(NamedTuple):
     """Constants of the virtual air. Levels in dBm, losses in dB, times in seconds.
 
     Sources and reasons for each value are in docs/air.md.
@@ -75,91 +89,269 @@ class AirPhysics:
     airtime_seconds: float = 376e-6
     capture_db: float = 8.0
 
-    def path_loss(self, distance: Floats) -> Floats:
-        """Median loss over `distance` metres, without bodies and walls."""
-        near = np.log10(np.maximum(distance, self.nearest_m))
-        beyond = np.log10(np.maximum(distance / self.recorded_m, 1.0))
-        steeper = self.far_exponent - self.exponent
-        loss: Floats = self.loss_at_1_m + 10.0 * (self.exponent * near + steeper * beyond)
-        return loss
 
-    def reach(self, loss: float) -> float:
-        """Metres at which the median loss is `loss` (dB); the inverse of `path_loss`."""
-        over = loss - float(self.path_loss(np.array(self.recorded_m)))
-        exponent = self.far_exponent if over > 0.0 else self.exponent
-        return self.recorded_m * float(10.0 ** (over / (10.0 * exponent)))
+class Window(NamedTuple):
+    """How one receiver spends one scan; seconds."""
 
-    def pair_offset(self, noise: Floats) -> Floats:
-        """Gain in dB of N pairs from standard normal noise: N meetings, N shadows, N sways."""
-        offset: Floats = np.array(
-            (self.meeting_db, self.shadowing_db, self.sway_db)
-        ) @ noise.reshape(3, -1)
-        return offset
-
-    def carrying_loss(self, noise: Floats) -> Floats:
-        """Loss by pocket or bag, from standard normal noise of each carrier."""
-        in_hand = min(int(self.in_hand * _QUANTILES), _QUANTILES - 1)
-        loss: Floats = self.carried_db * (noise > _NORMAL[in_hand])
-        return loss
-
-    def body_loss(self, angle: Floats) -> Floats:
-        """Loss by one carrier's body; `angle` (radians) from the phone's open side."""
-        loss: Floats = 0.5 * self.body_db * (1.0 - np.cos(angle))
-        return loss
-
-    def fading(self, direct: Floats, across: Floats) -> Floats:
-        """Gain of packets in dB from two standard normal draws each; mean power is 0 dB."""
-        spread = math.sqrt(0.5 / (self.rician_k + 1.0))
-        line_of_sight = math.sqrt(self.rician_k / (self.rician_k + 1.0))
-        power = (line_of_sight + spread * direct) ** 2 + (spread * across) ** 2
-        return np.asarray(10.0 * np.log10(np.maximum(power, 1e-9)), np.float64)
-
-    def packet_fading(self, draw: Callable[[], float]) -> float:
-        """Gain of one packet in dB; `draw` gives standard normal numbers."""
-        spread = math.sqrt(0.5 / (self.rician_k + 1.0))
-        line_of_sight = math.sqrt(self.rician_k / (self.rician_k + 1.0))
-        power = (line_of_sight + spread * draw()) ** 2 + (spread * draw()) ** 2
-        return 10.0 * math.log10(max(power, 1e-9))
-
-    def survival(self, levels: Floats, mean_interval: float) -> Floats:
-        """Chance that a packet at each of `levels` (dBm, one receiver) is not destroyed.
-
-        Every advertiser sends once per `mean_interval` on each channel; a packet is lost
-        when another one not weaker by `capture_db` overlaps it (pure ALOHA).
-        """
-        ranked = np.sort(levels)
-        rivals = len(levels) - np.searchsorted(ranked, levels - self.capture_db) - 1
-        load = 2.0 * self.airtime_seconds / mean_interval
-        chance: Floats = (1.0 - self.packet_loss) * np.exp(-load * rivals)
-        return chance
+    seconds: float
+    listen_every: float
+    listen_for: float
+    sent_every: float  # by each advertiser, plus a random delay
+    delay: float
 
 
-def scramble(words: Words) -> Words:
-    """A good hash of each 64-bit word (the finaliser of SplitMix64)."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+class Received(NamedTuple):
+    """What arrived in one window, broadcast by broadcast."""
+
+    counts: Integers  # packets of each
+    first: Floats  # time of the first packet of each, from the window's start
+    rssi: Integers  # of all packets, in dBm
+    offered: int  # packets sent while the receiver listened
 
 
-def uniform(words: Words) -> Floats:
-    """Each hashed word as a number in [0, 1)."""
-    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+# --- hashes and noise ---------------------------------------------------------------------
 
 
-def normal(words: Words) -> Floats:
-    """Each hashed word as a standard normal number (4,096 steps, within ±3.7)."""
-    return _NORMAL[(words >> np.uint64(52)).astype(np.intp)]
+@_compiled
+def scramble(word: np.uint64) -> np.uint64:
+    """A good hash of a 64-bit word (the finaliser of SplitMix64)."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
 
 
-def drift(keys: Words, steps: Floats) -> Floats:
-    """Smooth standard normal noise of each key at `steps` (time in coherence times).
+@_compiled
+def uniform(word: np.uint64) -> float:
+    """A hashed word as a number in [0, 1)."""
+    return np.float64(word >> np.uint64(11)) * 2.0**-53
+
+
+@_compiled
+def normal(word: np.uint64) -> float:
+    """A hashed word as a standard normal number (4,096 steps, within ±3.7)."""
+    value: float = _NORMAL[word >> np.uint64(52)]
+    return value
+
+
+@_compiled
+def drift(key: np.uint64, step: float) -> float:
+    """Smooth standard normal noise of a key at `step` (time in coherence times).
 
     Independent values at whole steps, joined so that the variance is one everywhere: two
     moments less than one step apart are alike, two steps apart independent.
     """
-    whole = np.floor(steps)
-    knots = keys + whole.astype(np.uint64) * _GOLDEN
-    ends = normal(scramble(np.stack((knots, knots + _GOLDEN))))
-    angle = (steps - whole) * (math.pi / 2)
-    noise: Floats = np.cos(angle) * ends[0] + np.sin(angle) * ends[1]
-    return noise
+    whole = math.floor(step)
+    knot = key + np.uint64(whole) * _GOLDEN
+    angle = (step - whole) * (math.pi / 2)
+    return math.cos(angle) * normal(scramble(knot)) + math.sin(angle) * normal(
+        scramble(knot + _GOLDEN)
+    )
+
+
+@_compiled
+def phase(key: np.uint64) -> float:
+    """A number in [0, 1) of a key, so that not everybody turns at the same moment."""
+    return uniform(scramble(~key))
+
+
+@_compiled
+def influence(key: np.uint64, time: float, seconds: float) -> float:
+    """Noise of `key` at Unix `time` that stays alike for `seconds`."""
+    return drift(key, time * (1.0 / seconds) + phase(key))
+
+
+@_compiled
+def device_word(seed: np.uint64, serial: np.uint64) -> np.uint64:
+    """The word of one station, of which all its noise is made."""
+    return scramble(scramble(seed) ^ scramble(serial + np.uint64(1)))
+
+
+# --- one signal ---------------------------------------------------------------------------
+
+
+@_compiled
+def device_offsets(physics: AirPhysics, word: np.uint64) -> tuple[float, float]:
+    """Gain in dB by which the device of `word` differs, sending and receiving."""
+    sending = normal(scramble(word + np.uint64(1)))
+    receiving = normal(scramble(word + np.uint64(2)))
+    return physics.device_db * sending, physics.device_db * receiving
+
+
+@_compiled
+def path_loss(physics: AirPhysics, distance: float) -> float:
+    """Median loss over `distance` metres, without bodies and walls."""
+    near = math.log10(max(distance, physics.nearest_m))
+    beyond = math.log10(max(distance / physics.recorded_m, 1.0))
+    steeper = physics.far_exponent - physics.exponent
+    return physics.loss_at_1_m + 10.0 * (physics.exponent * near + steeper * beyond)
+
+
+def reach(physics: AirPhysics, loss: float) -> float:
+    """Metres at which the median loss is `loss` (dB); the inverse of `path_loss`."""
+    over = loss - path_loss(physics, physics.recorded_m)
+    exponent = physics.far_exponent if over > 0.0 else physics.exponent
+    return physics.recorded_m * float(10.0 ** (over / (10.0 * exponent)))
+
+
+@_compiled
+def pair_offset(physics: AirPhysics, pair: np.uint64, time: float) -> float:
+    """Gain in dB of a pair, the same in both directions: meeting, shadowing and sway."""
+    return (
+        physics.meeting_db * influence(pair, time, physics.meeting_seconds)
+        + physics.shadowing_db * influence(pair + np.uint64(1), time, physics.shadowing_seconds)
+        + physics.sway_db * influence(pair + np.uint64(2), time, physics.sway_seconds)
+    )
+
+
+@_compiled
+def carrying_loss(physics: AirPhysics, noise: float) -> float:
+    """Loss by pocket or bag, from standard normal noise of the carrier."""
+    in_hand = min(int(physics.in_hand * _QUANTILES), _QUANTILES - 1)
+    return physics.carried_db if noise > _NORMAL[in_hand] else 0.0
+
+
+@_compiled
+def body_loss(physics: AirPhysics, angle: float) -> float:
+    """Loss by one carrier's body; `angle` (radians) from the phone's open side."""
+    return 0.5 * physics.body_db * (1.0 - math.cos(angle))
+
+
+@_compiled
+def carrier_loss(physics: AirPhysics, person: np.uint64, bearing: float, time: float) -> float:
+    """Loss by one carrier's body and pocket towards `bearing` (radians on the map)."""
+    turn = influence(person, time, physics.turning_seconds)
+    facing = math.pi * (turn + 2.0 * phase(person))
+    carried = influence(person + np.uint64(3), time, physics.carrying_seconds)
+    return body_loss(physics, facing - bearing) + carrying_loss(physics, carried)
+
+
+@_compiled
+def fading(rician_k: float, direct: float, across: float) -> float:
+    """Gain of a packet in dB from two standard normal draws; mean power is 0 dB."""
+    spread = math.sqrt(0.5 / (rician_k + 1.0))
+    line_of_sight = math.sqrt(rician_k / (rician_k + 1.0))
+    power = (line_of_sight + spread * direct) ** 2 + (spread * across) ** 2
+    return 10.0 * math.log10(max(power, 1e-9))
+
+
+# --- all signals at one receiver ----------------------------------------------------------
+
+
+@_compiled
+def survey(
+    physics: AirPhysics,
+    me: int,
+    places: Floats,
+    spaces: Integers,
+    sent: Floats,
+    received: Floats,
+    margin: float,
+) -> tuple[Integers, Floats, Floats]:
+    """Whom row `me` may hear: their rows, and of each the level that distance and walls leave
+    (dBm) and the bearing (radians). `margin` (dB) below the receiver's floor is kept.
+    """
+    rows = np.empty(len(sent), np.int64)
+    base = np.empty(len(sent))
+    bearing = np.empty(len(sent))
+    found = 0
+    for row in range(len(sent)):
+        if row == me:
+            continue
+        east = places[row, 0] - places[me, 0]
+        north = places[row, 1] - places[me, 1]
+        level = sent[row] + received[me] - path_loss(physics, math.hypot(east, north))
+        if spaces[row] != spaces[me]:
+            level -= physics.wall_db
+        if level > physics.floor_dbm - margin:
+            rows[found], base[found], bearing[found] = row, level, math.atan2(north, east)
+            found += 1
+    return rows[:found].copy(), base[:found].copy(), bearing[:found].copy()
+
+
+@_compiled
+def levels(
+    physics: AirPhysics, base: Floats, bearing: Floats, me: np.uint64, people: Words, time: float
+) -> Floats:
+    """Level (dBm) of each of `people` at Unix `time`, before the fading of each packet.
+
+    `base` and `bearing` are those of `survey`; `me` and `people` are words of their own.
+    """
+    result = np.empty(len(base))
+    for row in range(len(base)):
+        # Exclusive or is symmetric: both directions of a pair share their offsets.
+        pair = scramble(me ^ people[row])
+        result[row] = (
+            base[row]
+            + pair_offset(physics, pair, time)
+            - carrier_loss(physics, me, bearing[row], time)
+            - carrier_loss(physics, people[row], bearing[row] + math.pi, time)
+        )
+    return result
+
+
+@_compiled
+def survival(physics: AirPhysics, levels: Floats, mean_interval: float) -> Floats:
+    """Chance that a packet at each of `levels` (dBm, one receiver) is not destroyed.
+
+    Every advertiser sends once per `mean_interval` on each channel; a packet is lost
+    when another one not weaker by `capture_db` overlaps it (pure ALOHA).
+    """
+    load = 2.0 * physics.airtime_seconds / mean_interval
+    chance = np.empty(len(levels))
+    for row in range(len(levels)):
+        weakest = levels[row] - physics.capture_db
+        rivals = -1  # itself
+        for level in levels:
+            rivals += level >= weakest
+        chance[row] = (1.0 - physics.packet_loss) * math.exp(-load * rivals)
+    return chance
+
+
+@_compiled
+def receive(
+    physics: AirPhysics,
+    window: Window,
+    level: Floats,
+    begin: Floats,
+    end: Floats,
+    uniforms: Floats,
+    phases: Floats,
+    normals: Floats,
+) -> Received:
+    """Which packets of broadcasts at `level` (dBm) arrive in a window, and how strong.
+
+    `begin` and `end` are seconds from the window's start. A broadcast that began earlier is
+    met at a random point of its interval, a new one sends its first packet at once. `phases`
+    holds a random number for each broadcast, `uniforms` and `normals` two for each packet
+    that it may send in the window.
+    """
+    broadcasts, most = uniforms.shape[1], uniforms.shape[2]
+    mean_interval = window.sent_every + window.delay / 2
+    chance = survival(physics, level, mean_interval)
+    counts = np.zeros(broadcasts, np.int64)
+    first = np.zeros(broadcasts)
+    rssi = np.empty(broadcasts * most, np.int64)
+    offered = arrived = 0
+    for row in range(broadcasts):
+        last = min(end[row], window.seconds)
+        time = begin[row]
+        for turn in range(most):
+            if turn:
+                time += window.sent_every + window.delay * uniforms[0, row, turn]
+            elif time < 0.0:
+                time = mean_interval * phases[row]
+            if time >= last:
+                break
+            if time % window.listen_every >= window.listen_for:
+                continue
+            offered += 1
+            strength = np.rint(
+                level[row] + fading(physics.rician_k, normals[0, row, turn], normals[1, row, turn])
+            )
+            if strength >= physics.floor_dbm and uniforms[1, row, turn] < chance[row]:
+                if not counts[row]:
+                    first[row] = time
+                counts[row] += 1
+                rssi[arrived] = np.int64(strength)
+                arrived += 1
+    return Received(counts, first, rssi[:arrived].copy(), offered)

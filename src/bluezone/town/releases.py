@@ -6,6 +6,7 @@ from bluezone.phone import Service
 from bluezone.protocol.deployment import MAX_EXPORT_BYTES, ROLLING_PERIOD
 from bluezone.protocol.exports import read_export
 from bluezone.protocol.index import read_index
+from bluezone.protocol.key_table import KeyTable
 from bluezone.protocol.matching import find_matches
 from bluezone.protocol.trust import Pins, read_certificates
 from bluezone.town.witness import Witness
@@ -21,6 +22,8 @@ class Releases:
         self._service = service
         self._pins = pins
         self._witness = witness
+        self._keys: dict[str, KeyTable] = {}  # of each file, by its name: no file ever changes
+        self._compared: set[tuple[str, int]] = set()  # (file, case)
 
     def before(self, time: float | None) -> float | None:
         """The last release before `time`: what a phone that warned then had just learnt."""
@@ -37,16 +40,25 @@ class Releases:
         index = read_index(
             await self._fetch("index.json", _MAX_DOCUMENT_BYTES), trust, int(now), last_sequence=0
         )
-        for file in index.files:
-            data = await self._fetch(f"exports/{file.name}", MAX_EXPORT_BYTES)
-            keys = read_export(data, file.name, None).keys
-            for case in cases:
-                matches = find_matches(keys, self._witness.broadcasts([case]))
-                for start in {int(keys.rolling_start[row]) for row in matches.key_row}:
-                    key_day = (case, start // ROLLING_PERIOD)
-                    known = self.by_day.get(key_day, float("inf"))
-                    self.by_day[key_day] = min(known, float(file.released_at))
+        for case in sorted(cases):
+            for file in index.files:
+                if (file.name, case) not in self._compared:
+                    self._compare(case, await self._keys_of(file.name), file.released_at)
+                    self._compared.add((file.name, case))
         return float(index.next_at)
+
+    def _compare(self, case: int, keys: KeyTable, released_at: int) -> None:
+        matches = find_matches(keys, self._witness.broadcasts([case]))
+        for start in {int(keys.rolling_start[row]) for row in matches.key_row}:
+            key_day = (case, start // ROLLING_PERIOD)
+            known = self.by_day.get(key_day, float("inf"))
+            self.by_day[key_day] = min(known, float(released_at))
+
+    async def _keys_of(self, name: str) -> KeyTable:
+        if name not in self._keys:
+            data = await self._fetch(f"exports/{name}", MAX_EXPORT_BYTES)
+            self._keys[name] = read_export(data, name, None).keys
+        return self._keys[name]
 
     async def _fetch(self, path: str, max_bytes: int) -> bytes:
         return (await self._service.fetch(f"/v1/{path}", max_bytes)).body or b""

@@ -51,8 +51,10 @@ class Scene:
     Whole byte strings are swapped, so no lock is needed between the threads.
     """
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, *, is_watched: bool = True) -> None:
+        """Unless it `is_watched`, nobody need paint what happens between two events."""
         self.pace = pace
+        self.is_watched = is_watched
         self.world = b"{}"
         self.frame = b""
         self.confirm: Callable[[int], None] | None = None

@@ -28,6 +28,7 @@ from bluezone.town.service import HealthWorker, ServiceProcess
 from bluezone.town.time import InFlight, VirtualTimeLoop
 from bluezone.town.truth import Nearness, Truth
 from bluezone.town.verdict import Contact, Verdict
+from bluezone.town.wire import Wire
 from bluezone.town.witness import Witness, WitnessedRadio
 
 _DAY: Final = 86400
@@ -110,7 +111,7 @@ class Town:
         scene.describe(self.residents, BEGINS, plan.ends)
 
     def _transport(self) -> httpx.AsyncBaseTransport:
-        return InFlight(self._loop, httpx.AsyncHTTPTransport(verify=False))
+        return InFlight(self._loop, Wire())
 
     def _open_phone(self, number: int, home: Path, client: Service, pins: Pins) -> Phone:
         def warned(warning: ExposureWarning) -> None:
@@ -260,7 +261,7 @@ class Town:
     async def _tick(self) -> None:
         while True:
             self._service.check()
-            if self._wall.now() - self._shown_at >= _FRAME_SECONDS:
+            if self._scene.is_watched and self._wall.now() - self._shown_at >= _FRAME_SECONDS:
                 self._show(Stage.RUNNING)
             await self._clock.sleep(_TICK)
 
@@ -295,6 +296,7 @@ class Town:
         return {number: case.days for number, case in self._cases.items()}
 
     def _verdict(self, wall_seconds: float) -> Verdict:
+        self.truth.advance(self._clock.now())
         people = self.residents.people
         statistics = self.air.statistics
         return Verdict(

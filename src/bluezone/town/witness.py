@@ -11,7 +11,7 @@ from bluezone.clock import Clock
 from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords
 from bluezone.radio.air import Position
 from bluezone.radio.direct import DirectRadio
-from bluezone.radio.interface import RadioState, Sighting
+from bluezone.radio.interface import Capabilities, RadioState, Sighting
 
 
 class Witness:
@@ -65,6 +65,10 @@ class WitnessedRadio:
     @property
     def state(self) -> RadioState:
         return self._radio.state
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._radio.capabilities
 
     @property
     def tx_power(self) -> int:
