@@ -58,6 +58,6 @@ class Visit:
             _PICTURES.mkdir(parents=True, exist_ok=True)
             self.page.wait_for_timeout(300)
             small = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-            small.quantize(64, dither=Image.Dither.NONE).save(
+            small.quantize(128, dither=Image.Dither.NONE).save(
                 _PICTURES / f"{name}.png", optimize=True
             )

@@ -1,6 +1,5 @@
 """Two real phones on one air, driven by their pages: first start, around, history, warning."""
 
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from tests.test_two_phones import PASSWORD, Windows, free_port, issue_code, page_command
 
 pytestmark = pytest.mark.browser
-_PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "app"
 _SLOWLY = 60_000
 
 
@@ -44,11 +42,6 @@ class Owner:
     def open(self, name: str) -> Page:
         self.page.goto(f"{self.url}/{name}.html")
         return self.page
-
-    def picture(self, name: str) -> None:
-        if os.environ.get("BLUEZONE_PICTURES"):
-            self.page.wait_for_timeout(500)
-            self.page.screenshot(path=_PICTURES / f"real-{name}.png")
 
 
 def first_start(owner: Owner) -> None:
@@ -125,7 +118,6 @@ def _see_each_other(owner: Owner) -> None:
     page = owner.open("around")
     expect(page.locator("#near li")).to_have_count(1)
     expect(page.locator("#count")).to_contain_text("1 ở gần")
-    owner.picture("around")
 
 
 def _have_a_history(owner: Owner) -> None:
@@ -137,7 +129,6 @@ def _have_a_history(owner: Owner) -> None:
         page.reload()
         expect(page.locator("#day h2")).to_be_visible()
     expect(page.locator("#day .big")).to_have_text("khoảng 1 người")
-    owner.picture("history")
 
 
 def _report(owner: Owner, code: str) -> None:
@@ -153,10 +144,8 @@ def _report(owner: Owner, code: str) -> None:
     page.locator("#send").click()
     expect(page.locator(".wrong")).to_contain_text("Hãy đánh dấu vào ô trước")
     page.locator("#consent").check()
-    owner.picture("report-preview")
     page.locator("#send").click()
     expect(page.locator("#flow .hero h2")).to_have_text("Đã gửi báo cáo của bạn.")
-    owner.picture("report-receipt")
 
 
 def _be_warned(owner: Owner) -> None:
@@ -167,7 +156,6 @@ def _be_warned(owner: Owner) -> None:
     page.locator("#why-0 summary").click()
     expect(page.locator("#why-0 li").first).to_be_visible()
     expect(page.locator("#call-hotline")).to_have_attribute("href", "tel:19009095")
-    owner.picture("exposure")
 
 
 def _send_details_and_withdraw(owner: Owner) -> None:
@@ -180,7 +168,6 @@ def _send_details_and_withdraw(owner: Owner) -> None:
     page.locator("#raw summary").click()
     expect(page.locator("#raw pre")).to_contain_text("84912345678")
     page.locator("#consent").check()
-    owner.picture("details-preview")
     page.locator("#send").click()
     expect(page.locator("#flow .hero")).to_contain_text("Đã gửi thông tin của bạn.")
     page.get_by_role("link", name="Đến trang cảnh báo").click()

@@ -17,21 +17,16 @@ def test_first_start_with_everything_given(visit: Visit) -> None:
     visit.core.answers["GET settings"] = answers.usual_settings(phone_number=None, commune=None)
     page = visit.open("start", started=False)
     visit.check_access("start")
-    visit.picture("start-1-vi")
     page.locator(".step:not([hidden]) .next").click()
-    visit.picture("start-2-vi")
     page.locator(".step:not([hidden]) .next").click()
-    visit.picture("start-3-vi")
     page.locator("#previous").click()
     expect(page.locator("#step-warn")).to_be_focused()
     page.locator("#skip").click()
     expect(page.locator("#step-consent")).to_be_focused()
     visit.check_access("consent")
-    visit.picture("start-consent-vi")
     page.locator("#agree").check()
     page.locator("#consent").click()
     visit.check_access("permissions")
-    visit.picture("start-permissions-vi")
     page.locator(".step:not([hidden]) .next").click()
 
     fault = api.Fault("number", both("Số này không đúng.", "Not a number."), "phone_number")
@@ -47,7 +42,7 @@ def test_first_start_with_everything_given(visit: Visit) -> None:
     page.locator("#number-send").click()
     expect(page.locator("#number")).to_contain_text("0912 345 678")
     visit.check_access("the code")
-    visit.picture("start-number-vi")
+    visit.picture("start-code-vi")
     page.locator("#number-code").fill("123 456")
     page.locator("#number-check").click()
     expect(page.locator("#number")).to_contain_text("đã xác nhận")
@@ -58,7 +53,6 @@ def test_first_start_with_everything_given(visit: Visit) -> None:
     page.locator("#carrier").select_option(label="Viettel")
     page.locator("#invitation").fill("MEO7Q2AB")
     visit.check_access("the place")
-    visit.picture("start-place-vi")
     page.get_by_role("button", name="English").click()
     expect(page.locator("#commune")).to_have_value("20194")
     page.locator("#begin").click()
@@ -76,14 +70,22 @@ def test_first_start_with_everything_given(visit: Visit) -> None:
     assert ("POST number/confirm", {"code": "123456"}) in visit.core.asked
 
 
-def test_first_start_with_the_largest_text_on_the_smallest_phone(visit: Visit) -> None:
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_first_start_with_the_largest_text_on_the_smallest_phone(
+    visit: Visit, language: str
+) -> None:
     visit.core.answers["GET settings"] = answers.usual_settings(phone_number=None)
     page = visit.open("start", started=False)
-    page.set_viewport_size({"width": 320, "height": 640})
-    page.evaluate("document.documentElement.dataset.text = 'largest'")
+    if language == "en":
+        page.get_by_role("button", name="English").click()
     for step in ("notice", "warn", "never", "consent", "permissions", "number", "place"):
         expect(page.locator(f"[data-step={step}]")).to_be_visible()
+        visit.picture(f"start-{step}-{language}")
+        page.set_viewport_size({"width": 320, "height": 640})
+        page.evaluate("document.documentElement.dataset.text = 'largest'")
         assert visit.width() <= 320, step
+        page.evaluate("document.documentElement.dataset.text = 'normal'")
+        page.set_viewport_size({"width": 390, "height": 844})
         if step == "consent":
             page.locator("#agree").check()
             page.locator("#consent").click()
@@ -263,8 +265,9 @@ def test_my_data_are_copied_and_deleted(visit: Visit) -> None:
     assert visit.core.asked == []
     page.locator("#delete-everything").click()
     visit.check_access("the question before deletion")
+    visit.core.answers["GET state"] = lambda _: answers.usual_state(started=False)
     page.get_by_role("dialog").get_by_role("button", name="Xóa tất cả dữ liệu").click()
-    page.wait_for_url("**/*.html")
+    page.wait_for_url("**/start.html")
     assert visit.core.asked[0] == ("POST delete", {"what": "everything", "confirm": True})
 
 

@@ -1,10 +1,12 @@
 // Every page begins here: the look, the words, the frame, and the page's own data drawn into it.
+import { sentence } from "./acts.js";
 import { Refusal, Silence, ask, listeners, post } from "./ask.js";
 import { $, h, put } from "./dom.js";
 import { setNow } from "./format.js";
 import { announce, drawFrame, showTrouble } from "./frame.js";
 import { drawIcons, icon } from "./icons.js";
-import { language, say, speak, t, translatePage } from "./words.js";
+import { note } from "./parts.js";
+import { language, speak, t, translatePage } from "./words.js";
 
 const LOOK = "bluezone-look"; // kept by the browser, so that a page appears as it was left
 const OPEN_TO_ALL = "none"; // pages that need no first start
@@ -64,7 +66,12 @@ export function takeState(fresh) {
  * A page: `load()` asks the core, `draw(data)` shows it, again on every change of language,
  * `every` seconds it asks anew while the page is seen; `live` if the answer is soon untrue.
  */
-export async function screen({ load = async () => null, draw = () => {}, every = 0, live = false } = {}) {
+export async function screen({
+  load = async () => null,
+  draw = () => {},
+  every = 0,
+  live = false,
+} = {}) {
   const page = document.body.dataset;
   const main = $("main");
   const status = h("div", { id: "status", "aria-live": "polite" });
@@ -90,7 +97,16 @@ export async function screen({ load = async () => null, draw = () => {}, every =
     if (shown) delete main.dataset.loading;
     else if (!data) main.dataset.loading = "";
     // The banner above tells of silence, on every page.
-    put(status, fault instanceof Silence ? null : fault ? faultCard(fault, refresh) : loading && !shown ? h("p", { class: "quiet" }, t("One moment …")) : null);
+    put(
+      status,
+      fault instanceof Silence
+        ? null
+        : fault
+          ? faultCard(fault, refresh)
+          : loading && !shown
+            ? h("p", { class: "quiet" }, t("One moment …"))
+            : null,
+    );
     if (shown) draw(data.value);
   };
   let waiting = 0;
@@ -134,7 +150,8 @@ export async function screen({ load = async () => null, draw = () => {}, every =
   }
   if (state && (state.started || state.stopped)) {
     wear(state);
-    if (look.language !== language) await speak(look.language, (code) => ask(`words/${code}`)).catch(() => {});
+    if (look.language !== language)
+      await speak(look.language, (code) => ask(`words/${code}`)).catch(() => {});
   }
   await refresh();
   if (navigator.serviceWorker) navigator.serviceWorker.register("worker.js").catch(() => {});
@@ -146,67 +163,11 @@ export function show(value) {
 }
 
 function faultCard(fault, again) {
-  return h(
-    "div",
-    { class: "note", "data-tone": "bad" },
-    icon("alert"),
-    h("div", null, h("p", null, sentence(fault)), h("button", { class: "button", id: "retry", type: "button", onclick: again }, icon("again"), t("Try again"))),
+  const attributes = { class: "button", id: "retry", type: "button", onclick: again };
+  return note(
+    "bad",
+    "alert",
+    sentence(fault),
+    h("button", attributes, icon("again"), t("Try again")),
   );
-}
-
-/** What to tell people about a refusal or a silence. */
-export function sentence(fault) {
-  if (fault instanceof Silence) return t("Bluezone is not running on this device.");
-  if (fault instanceof Refusal) return say(fault.fault?.message) || t("Something went wrong in Bluezone (code {code}). Try again.", { code: fault.status });
-  throw fault;
-}
-
-/** Do something that the owner asked for: the button rests meanwhile, a refusal is told beside it. */
-export async function act(button, work) {
-  const place = button.closest(".act") ?? button.parentElement;
-  place.querySelector(":scope > .wrong")?.remove();
-  button.disabled = true;
-  try {
-    return { value: await work() };
-  } catch (fault) {
-    const told = h("p", { class: "wrong", role: "alert" }, sentence(fault));
-    place.append(told);
-    mark(fault);
-    return null;
-  } finally {
-    button.disabled = false;
-  }
-}
-
-function mark(fault) {
-  for (const input of document.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
-  const field = fault instanceof Refusal && fault.fault?.field && document.getElementsByName(fault.fault.field)[0];
-  if (!field) return;
-  field.setAttribute("aria-invalid", "true");
-  field.focus();
-}
-
-/** Ask in a dialog before something that cannot be undone; true if the owner means it. */
-export function confirmed({ title, text, yes, no = t("Cancel"), danger = true }) {
-  return new Promise((resolve) => {
-    const close = (answer) => () => dialog.close(answer);
-    const dialog = h(
-      "dialog",
-      { "aria-labelledby": "dialog-title" },
-      h("h2", { id: "dialog-title" }, title),
-      [text].flat().map((line) => h("p", null, line)),
-      h(
-        "div",
-        { class: "buttons" },
-        h("button", { class: "button", type: "button", autofocus: true, onclick: close("no") }, no),
-        h("button", { class: danger ? "button danger" : "button main", type: "button", onclick: close("yes") }, yes),
-      ),
-    );
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve(dialog.returnValue === "yes");
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-  });
 }

@@ -3,7 +3,7 @@ import { screen } from "./app.js";
 import { ask } from "./ask.js";
 import { h, put } from "./dom.js";
 import { number, people } from "./format.js";
-import { icon } from "./icons.js";
+import { note } from "./parts.js";
 import { drawRadar } from "./radar.js";
 import { t } from "./words.js";
 
@@ -18,7 +18,14 @@ function draw(around) {
   put("#radio", radioNote(around));
   drawRadar(document.querySelector("#radar"), around, seen);
   // Said aloud only when it changes: the text is then another one.
-  const count = seen.length === 0 ? t("Nobody heard at the moment") : t("{people} around: {near} near, {far} farther away", { people: people(seen.length), near: number(near.length), far: number(far.length) });
+  const count =
+    seen.length === 0
+      ? t("Nobody heard at the moment")
+      : t("{people} around: {near} near, {far} farther away", {
+          people: people(seen.length),
+          near: number(near.length),
+          far: number(far.length),
+        });
   const place = document.querySelector("#count");
   if (place.textContent !== count) place.textContent = count;
   list("#near", near, t("Nobody is near you."));
@@ -31,17 +38,27 @@ function list(place, people, nobody) {
     place,
     people.length === 0
       ? h("p", { class: "empty" }, nobody)
-      : h("ul", { class: "rows heard" }, [...people].sort((one, other) => other.level - one.level).map(person)),
+      : h(
+          "ul",
+          { class: "rows heard" },
+          [...people].sort((one, other) => other.level - one.level).map(person),
+        ),
   );
 }
 
 function person(one) {
-  const heard = one.age < 3 ? t("heard just now") : t("heard {n} s ago", { n: Math.round(one.age) });
+  const heard =
+    one.age < 3 ? t("heard just now") : t("heard {n} s ago", { n: Math.round(one.age) });
   return h(
     "li",
     { class: "row", "data-age": one.age > 20 ? "old" : one.age > 10 ? "some" : "new" },
     h("span", { class: one.near ? "dot near" : "dot", "aria-hidden": "true" }),
-    h("div", null, h("strong", null, t("Phone {mask}", { mask: one.mask })), h("span", { class: "quiet" }, heard)),
+    h(
+      "div",
+      null,
+      h("strong", null, t("Phone {mask}", { mask: one.mask })),
+      h("span", { class: "quiet" }, heard),
+    ),
     bars(one.level),
   );
 }
@@ -49,7 +66,16 @@ function person(one) {
 // How strong the signal is, as everyone knows it from a telephone.
 function bars(level) {
   const strength = Math.max(1, Math.min(4, Math.ceil((level + 100) / 12)));
-  return h("span", { class: "bars", role: "img", "aria-label": t("signal {n} of 4", { n: strength }), "data-strength": strength }, [1, 2, 3, 4].map(() => h("i")));
+  return h(
+    "span",
+    {
+      class: "bars",
+      role: "img",
+      "aria-label": t("signal {n} of 4", { n: strength }),
+      "data-strength": strength,
+    },
+    [1, 2, 3, 4].map(() => h("i")),
+  );
 }
 
 function radioNote({ radio, listening }) {
@@ -57,8 +83,10 @@ function radioNote({ radio, listening }) {
   const text = {
     off: t("Bluetooth is off. Switch it on: without it nobody can be seen here."),
     "no-permission": t("Bluezone may not use Bluetooth. Allow it in the settings of this device."),
-    unavailable: t("The Bluetooth radio does not answer. Check that it is plugged in; Bluezone keeps trying."),
+    unavailable: t(
+      "The Bluetooth radio does not answer. Check that it is plugged in; Bluezone keeps trying.",
+    ),
     on: t("Bluezone begins to listen …"),
   }[radio];
-  return h("div", { class: "note", "data-tone": radio === "on" ? null : "bad" }, icon(radio === "on" ? "around" : "bluetooth"), h("div", null, h("p", null, text)));
+  return radio === "on" ? note(null, "around", text) : note("bad", "bluetooth", text);
 }

@@ -1,11 +1,12 @@
 // Send my details: a form, a preview of exactly what is sent, consent, a receipt.
-import { act, screen } from "./app.js";
+import { act } from "./acts.js";
+import { screen } from "./app.js";
 import { ask, post } from "./ask.js";
 import { $, h, put, values } from "./dom.js";
 import { telephone } from "./format.js";
 import { announce } from "./frame.js";
 import { receiptFacts } from "./handovers.js";
-import { icon } from "./icons.js";
+import { choice, hero } from "./parts.js";
 import { placeForm } from "./place.js";
 import { aboutWhom, consentForm, previewCard } from "./preview.js";
 import { t } from "./words.js";
@@ -22,7 +23,15 @@ screen({ load: () => ask("settings"), draw });
 
 function draw(settings) {
   known = settings;
-  wish ??= { name: "", phone_number: settings.phone_number ? telephone(settings.phone_number).replaceAll(" ", "") : "", commune: settings.commune ?? "", province: settings.province, about: "self", days: true, note: "" };
+  wish ??= {
+    name: "",
+    phone_number: settings.phone_number ? telephone(settings.phone_number).replaceAll(" ", "") : "",
+    commune: settings.commune ?? "",
+    province: settings.province,
+    about: "self",
+    days: true,
+    note: "",
+  };
   if (step === "form" && $("#details-form")) keep(); // typed already when the language changes
   put("#flow", { form, check, done }[step]());
   if (step === "form") place = placeForm("#place", { ...wish, phone_carrier: false });
@@ -41,7 +50,15 @@ function go(next) {
 function keep() {
   const { commune, province } = place.values();
   const form = values($("#details-form"));
-  wish = { name: form.name, phone_number: form.phone_number, about: form.about, days: form.days, note: form.note, commune: commune ?? "", province };
+  wish = {
+    name: form.name,
+    phone_number: form.phone_number,
+    about: form.about,
+    days: form.days,
+    note: form.note,
+    commune: commune ?? "",
+    province,
+  };
 }
 
 function question() {
@@ -51,15 +68,33 @@ function question() {
 
 function field(name, label, options = {}) {
   const { hint, tag = "input", ...attributes } = options;
-  const input = h(tag, { id: name, name, value: tag === "input" ? wish[name] : null, "aria-describedby": hint ? `${name}-hint` : null, ...attributes }, tag === "textarea" ? wish[name] : null);
-  return h("div", { class: "field" }, h("label", { for: name }, label), input, hint ? h("p", { class: "quiet", id: `${name}-hint` }, hint) : null);
+  const input = h(
+    tag,
+    {
+      id: name,
+      name,
+      value: tag === "input" ? wish[name] : null,
+      "aria-describedby": hint ? `${name}-hint` : null,
+      ...attributes,
+    },
+    tag === "textarea" ? wish[name] : null,
+  );
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: name }, label),
+    input,
+    hint ? h("p", { class: "quiet", id: `${name}-hint` }, hint) : null,
+  );
 }
 
 function form() {
   const look = async (event) => {
     event.preventDefault();
     keep();
-    const done = await act(event.submitter ?? $("#look"), () => post("details/preview", question()));
+    const done = await act(event.submitter ?? $("#look"), () =>
+      post("details/preview", question()),
+    );
     if (!done) return;
     preview = done.value;
     go("check");
@@ -71,11 +106,32 @@ function form() {
     h("p", null, t("Nothing is sent yet. Fill in only what you want to tell.")),
     aboutWhom(wish.about),
     field("name", t("Your name"), { autocomplete: "name", maxlength: 100 }),
-    field("phone_number", t("Telephone number"), { type: "tel", inputmode: "tel", autocomplete: "tel", hint: t("So that health staff can call.") }),
+    field("phone_number", t("Telephone number"), {
+      type: "tel",
+      inputmode: "tel",
+      autocomplete: "tel",
+      hint: t("So that health staff can call."),
+    }),
     h("div", { id: "place" }),
-    h("label", { class: "choice" }, h("input", { type: "checkbox", name: "days", checked: wish.days }), h("span", null, t("Also send the days of the warning"), h("small", null, t("Day, part of the day and minutes. No place, and nobody else.")))),
-    field("note", t("Something else to tell"), { tag: "textarea", maxlength: 500, hint: t("For example an illness, or when you can be reached.") }),
-    h("div", { class: "act" }, h("button", { class: "button main wide", id: "look", type: "submit" }, t("See what would be sent"))),
+    choice(
+      { type: "checkbox", name: "days", checked: wish.days },
+      t("Also send the days of the warning"),
+      t("Day, part of the day and minutes. No place, and nobody else."),
+    ),
+    field("note", t("Something else to tell"), {
+      tag: "textarea",
+      maxlength: 500,
+      hint: t("For example an illness, or when you can be reached."),
+    }),
+    h(
+      "div",
+      { class: "act" },
+      h(
+        "button",
+        { class: "button main wide", id: "look", type: "submit" },
+        t("See what would be sent"),
+      ),
+    ),
   );
 }
 
@@ -89,13 +145,25 @@ function check() {
   };
   return [
     previewCard(preview),
-    consentForm(t("I agree that this is sent to the health authority, only for tracing this disease."), { send, back: () => go("form"), label: t("Send") }),
+    consentForm(
+      t("I agree that this is sent to the health authority, only for tracing this disease."),
+      { send, back: () => go("form"), label: t("Send") },
+    ),
   ];
 }
 
 function done() {
   return [
-    h("section", { class: "hero", "data-tone": "good" }, h("div", { class: "mark" }, icon("check"), h("h2", null, t("Your details were sent."))), h("p", null, t("The health station reads them and calls you. You can withdraw them at any time on the page of the warning."))),
+    hero(
+      "good",
+      "check",
+      "h2",
+      t("Your details were sent."),
+      t(
+        "The health station reads them and calls you. " +
+          "You can withdraw them at any time on the page of the warning.",
+      ),
+    ),
     h("section", { class: "card" }, receiptFacts(receipt)),
     h("a", { class: "button main wide", href: "exposure.html" }, t("To the warning")),
   ];

@@ -24,7 +24,8 @@ const date = (options) => formatter(Intl.DateTimeFormat, { timeZone: ZONE, ...op
 export const number = (value) => formatter(Intl.NumberFormat, {}).format(value);
 
 /** 14:05 */
-export const clock = (time) => date({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time * 1000);
+export const clock = (time) =>
+  date({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time * 1000);
 
 /** 3/8, 14:05 */
 export const dateTime = (time) =>
@@ -33,7 +34,8 @@ export const dateTime = (time) =>
 const noon = (day) => new Date(`${day}T12:00:00+07:00`);
 
 /** Monday 3 August, of an ISO day. */
-export const longDay = (day) => date({ weekday: "long", day: "numeric", month: "long" }).format(noon(day));
+export const longDay = (day) =>
+  date({ weekday: "long", day: "numeric", month: "long" }).format(noon(day));
 export const weekday = (day) => date({ weekday: "short" }).format(noon(day));
 export const dayNumber = (day) => Number(day.slice(8));
 
@@ -47,7 +49,8 @@ export function ago(time) {
   const seconds = time - now();
   const size = Math.abs(seconds);
   if (size < 50) return t("just now");
-  const [unit, length] = size < 3300 ? ["minute", 60] : size < 82_800 ? ["hour", 3600] : ["day", 86_400];
+  const [unit, length] =
+    size < 3300 ? ["minute", 60] : size < 82_800 ? ["hour", 3600] : ["day", 86_400];
   return formatter(Intl.RelativeTimeFormat, {}).format(Math.round(seconds / length), unit);
 }
 

@@ -31,7 +31,18 @@ export function drawFrame(page, { onLanguage, unread }) {
       : page.tab === "none"
         ? h("span", { class: "brand" }, brand(), "Bluezone")
         : h("a", { class: "brand", href: "index.html" }, brand(), "Bluezone"),
-    h("button", { class: "tongue", id: "tongue", type: "button", lang: other, onclick: () => onLanguage(other) }, icon("globe"), NAMES[other]),
+    h(
+      "button",
+      {
+        class: "tongue",
+        id: "tongue",
+        type: "button",
+        lang: other,
+        onclick: () => onLanguage(other),
+      },
+      icon("globe"),
+      NAMES[other],
+    ),
   );
   if (page.tab === "none") return;
   $(".tabs").setAttribute("aria-label", t("Main pages"));
@@ -40,11 +51,20 @@ export function drawFrame(page, { onLanguage, unread }) {
     TABS.map(([name, href, label]) =>
       h(
         "a",
-        { href, id: `tab-${name}`, "aria-current": name === page.tab ? (isAt(href) ? "page" : "true") : null },
+        {
+          href,
+          id: `tab-${name}`,
+          "aria-current": name === page.tab ? (isAt(href) ? "page" : "true") : null,
+        },
         icon(name),
         label(),
         name === "more" && unread > 0
-          ? h("span", { class: "badge" }, String(unread), h("span", { class: "sr" }, ` ${t("unread")}`))
+          ? h(
+              "span",
+              { class: "badge" },
+              String(unread),
+              h("span", { class: "sr" }, ` ${t("unread")}`),
+            )
           : null,
       ),
     ),
@@ -52,7 +72,10 @@ export function drawFrame(page, { onLanguage, unread }) {
 }
 
 function isAt(href) {
-  return location.pathname.endsWith(`/${href}`) || (href === "index.html" && location.pathname.endsWith("/"));
+  return (
+    location.pathname.endsWith(`/${href}`) ||
+    (href === "index.html" && location.pathname.endsWith("/"))
+  );
 }
 
 /** Tell a screen reader; nothing is seen. */
@@ -72,13 +95,32 @@ export function showTrouble(news, again) {
   if (trouble === "silence") {
     put(
       banner,
-      h("p", null, h("strong", null, t("Bluezone is not running on this device.")), " ", t("Nobody nearby is noticed. Start it again; this page goes on by itself.")),
-      h("button", { class: "button", id: "again", type: "button", onclick: again }, icon("again"), t("Try again")),
+      h(
+        "p",
+        null,
+        h("strong", null, t("Bluezone is not running on this device.")),
+        " ",
+        t("Nobody nearby is noticed. Start it again; this page goes on by itself."),
+      ),
+      h(
+        "button",
+        { class: "button", id: "again", type: "button", onclick: again },
+        icon("again"),
+        t("Try again"),
+      ),
     );
   } else if (trouble === "locked") {
     put(
       banner,
-      h("p", null, h("strong", null, t("This page is locked.")), " ", t("Open it from the device itself, with the command"), " ", h("code", null, "bluezone phone open")),
+      h(
+        "p",
+        null,
+        h("strong", null, t("This page is locked.")),
+        " ",
+        t("Open it from the device itself, with the command"),
+        " ",
+        h("code", null, "bluezone phone open"),
+      ),
     );
   }
   document.documentElement.lang = language;

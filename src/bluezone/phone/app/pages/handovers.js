@@ -1,9 +1,10 @@
 // What was sent to the health authority by choice, its state, and taking it back.
-import { act, confirmed } from "./app.js";
+import { act, confirmed } from "./acts.js";
 import { post } from "./ask.js";
 import { h } from "./dom.js";
 import { ago, dateTime } from "./format.js";
 import { icon } from "./icons.js";
+import { fact, note } from "./parts.js";
 import { say, t } from "./words.js";
 
 const STATES = {
@@ -20,7 +21,16 @@ export function handoverCards(handovers, { refresh, changed }) {
   return [
     h("h2", null, t("What you sent")),
     handovers.map((one) => handoverCard(one, changed)),
-    h("div", { class: "act" }, h("button", { class: "button text", id: "refresh", type: "button", onclick: refresh }, icon("again"), t("Ask whether there is news"))),
+    h(
+      "div",
+      { class: "act" },
+      h(
+        "button",
+        { class: "button text", id: "refresh", type: "button", onclick: refresh },
+        icon("again"),
+        t("Ask whether there is news"),
+      ),
+    ),
   ];
 }
 
@@ -30,27 +40,44 @@ function handoverCard(one, changed) {
     const button = event.currentTarget;
     const sure = await confirmed({
       title: t("Withdraw what you sent?"),
-      text: [t("The health authority deletes it. Notes that staff have already made on paper, or a call that was made, cannot be undone.")],
+      text: [
+        t(
+          "The health authority deletes it. Notes that staff have already made on paper, or a call that was made, cannot be undone.",
+        ),
+      ],
       yes: t("Withdraw"),
     });
-    const done = sure && (await act(button, () => post("handovers/withdraw", { reference: one.reference })));
+    const done =
+      sure && (await act(button, () => post("handovers/withdraw", { reference: one.reference })));
     if (done) changed?.(done.value);
   };
   return h(
     "article",
     { class: "card" },
     h("h3", null, KINDS[one.kind](), " ", h("span", { class: "tag", "data-tone": tone }, words)),
-    say(one.message) ? h("div", { class: "note" }, icon("info"), h("div", null, h("p", null, say(one.message)))) : null,
+    say(one.message) ? note(null, "info", say(one.message)) : null,
     receiptFacts(one),
     one.state === "withdrawn" || !changed
       ? null
-      : h("div", { class: "act buttons" }, h("button", { class: "button danger", id: `withdraw-${one.reference}`, type: "button", onclick: withdraw }, t("Withdraw"))),
+      : h(
+          "div",
+          { class: "act buttons" },
+          h(
+            "button",
+            {
+              class: "button danger",
+              id: `withdraw-${one.reference}`,
+              type: "button",
+              onclick: withdraw,
+            },
+            t("Withdraw"),
+          ),
+        ),
   );
 }
 
 /** Reference and times of a hand-over. */
 export function receiptFacts(one) {
-  const fact = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
   return h(
     "dl",
     { class: "facts" },

@@ -1,5 +1,6 @@
 // History: fourteen days as a calendar, one day as a timeline, words beside both.
-import { act, confirmed, screen, show } from "./app.js";
+import { act, confirmed } from "./acts.js";
+import { screen, show } from "./app.js";
 import { ask, remove } from "./ask.js";
 import { h, put } from "./dom.js";
 import { clock, dayNumber, longDay, minutes, number, people, weekday } from "./format.js";
@@ -16,16 +17,31 @@ function draw(history) {
   shown = history;
   const { days } = history;
   const oldestFirst = [...days].reverse();
-  if (!days.some((one) => one.day === chosen)) chosen = (days.find((one) => one.people > 0) ?? days[0])?.day;
+  if (!days.some((one) => one.day === chosen))
+    chosen = (days.find((one) => one.people > 0) ?? days[0])?.day;
   put("#calendar", calendar(oldestFirst));
   const day = days.find((one) => one.day === chosen);
   put("#day", day ? theDay(day) : h("p", null, t("Nothing is kept yet.")));
-  put("#all", days.some((one) => one.people > 0) ? h("button", { class: "button danger", id: "delete-all", type: "button", onclick: forgetAll }, icon("trash"), t("Delete the whole history")) : null);
+  put(
+    "#all",
+    days.some((one) => one.people > 0)
+      ? h(
+          "button",
+          { class: "button danger", id: "delete-all", type: "button", onclick: forgetAll },
+          icon("trash"),
+          t("Delete the whole history"),
+        )
+      : null,
+  );
 }
 
 function calendar(days) {
   const most = Math.max(1, ...days.map((one) => one.people));
-  return h("ol", { class: "calendar" }, days.map((one) => h("li", null, cell(one, most))));
+  return h(
+    "ol",
+    { class: "calendar" },
+    days.map((one) => h("li", null, cell(one, most))),
+  );
 }
 
 function cell(day, most) {
@@ -55,11 +71,34 @@ function theDay(day) {
     day.people === 0
       ? h("p", { class: "quiet" }, t("No phone with Bluezone was heard on this day."))
       : [
-          h("p", null, t("At least {least}, at most {most}. Together {time}, of which {near} near.", { least: people(day.people_least), most: people(day.people_most), time: minutes(day.minutes), near: minutes(day.near_minutes) })),
+          h(
+            "p",
+            null,
+            t("At least {least}, at most {most}. Together {time}, of which {near} near.", {
+              least: people(day.people_least),
+              most: people(day.people_most),
+              time: minutes(day.minutes),
+              near: minutes(day.near_minutes),
+            }),
+          ),
           timeline(day),
           legend(),
           asList(day),
-          h("div", { class: "act" }, h("button", { class: "button danger", id: "delete-day", type: "button", onclick: (event) => forgetDay(event, day) }, icon("trash"), t("Delete this day"))),
+          h(
+            "div",
+            { class: "act" },
+            h(
+              "button",
+              {
+                class: "button danger",
+                id: "delete-day",
+                type: "button",
+                onclick: (event) => forgetDay(event, day),
+              },
+              icon("trash"),
+              t("Delete this day"),
+            ),
+          ),
         ],
   ];
 }
@@ -75,7 +114,13 @@ const CLOSENESS = {
 };
 
 function legend() {
-  return h("ul", { class: "legend" }, Object.entries(CLOSENESS).map(([name, words]) => h("li", null, h("i", { class: name, "aria-hidden": "true" }), words())));
+  return h(
+    "ul",
+    { class: "legend" },
+    Object.entries(CLOSENESS).map(([name, words]) =>
+      h("li", null, h("i", { class: name, "aria-hidden": "true" }), words()),
+    ),
+  );
 }
 
 function asList(day) {
@@ -83,7 +128,18 @@ function asList(day) {
     "details",
     { id: "as-list" },
     h("summary", null, t("The same as a list")),
-    h("ul", { class: "sums" }, day.contacts.map((one) => h("li", null, h("strong", null, `${clock(one.start)} – ${clock(one.end)}`), h("span", { class: "quiet" }, `${minutes(one.minutes)}, ${CLOSENESS[one.closeness]()}`)))),
+    h(
+      "ul",
+      { class: "sums" },
+      day.contacts.map((one) =>
+        h(
+          "li",
+          null,
+          h("strong", null, `${clock(one.start)} – ${clock(one.end)}`),
+          h("span", { class: "quiet" }, `${minutes(one.minutes)}, ${CLOSENESS[one.closeness]()}`),
+        ),
+      ),
+    ),
   );
 }
 
@@ -91,7 +147,10 @@ async function forgetDay(event, day) {
   const button = event.currentTarget;
   const sure = await confirmed({
     title: t("Delete {day}?", { day: longDay(day.day) }),
-    text: [t("What this phone heard on that day is gone for good."), t("If somebody from that day is found ill later, you are not warned of it.")],
+    text: [
+      t("What this phone heard on that day is gone for good."),
+      t("If somebody from that day is found ill later, you are not warned of it."),
+    ],
     yes: t("Delete this day"),
   });
   const done = sure && (await act(button, () => remove(`history/${day.day}`)));
@@ -102,7 +161,10 @@ async function forgetAll(event) {
   const button = event.currentTarget;
   const sure = await confirmed({
     title: t("Delete the whole history?"),
-    text: [t("What this phone heard in 14 days is gone for good."), t("If somebody whom you were near is found ill later, you are not warned of it.")],
+    text: [
+      t("What this phone heard in 14 days is gone for good."),
+      t("If somebody whom you were near is found ill later, you are not warned of it."),
+    ],
     yes: t("Delete everything heard"),
   });
   const done = sure && (await act(button, () => remove("history")));

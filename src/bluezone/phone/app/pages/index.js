@@ -1,10 +1,12 @@
 // Home: is it running, was I near a case, what can I do?
-import { act, screen, show, state, takeState } from "./app.js";
+import { act } from "./acts.js";
+import { screen, show, state, takeState } from "./app.js";
 import { post } from "./ask.js";
 import { h, put } from "./dom.js";
 import { ago, clock, minutes, number, people } from "./format.js";
 import { announce } from "./frame.js";
 import { icon } from "./icons.js";
+import { fact, note } from "./parts.js";
 import { entry } from "./rows.js";
 import { standing } from "./standing.js";
 import { say, t } from "./words.js";
@@ -33,14 +35,23 @@ function draw(now) {
   put("#running", runningFacts(now));
   put(
     "#check",
-    now.stopped ? null : h("button", { class: "button text", id: "check-now", type: "button", onclick: check }, icon("again"), t("Check for cases now")),
+    now.stopped
+      ? null
+      : h(
+          "button",
+          { class: "button text", id: "check-now", type: "button", onclick: check },
+          icon("again"),
+          t("Check for cases now"),
+        ),
   );
   put("#entries", entries(now));
   put("#later", later());
 }
 
 function problem({ text, urgent }) {
-  return h("div", { class: "note", "data-tone": urgent ? "bad" : "warn", role: urgent ? "alert" : null }, icon("alert"), h("div", null, h("p", null, say(text))));
+  const told = note(urgent ? "bad" : "warn", "alert", say(text));
+  if (urgent) told.setAttribute("role", "alert");
+  return told;
 }
 
 function number_(value, meaning) {
@@ -48,11 +59,24 @@ function number_(value, meaning) {
 }
 
 function runningFacts(now) {
-  const fact = (name, ...value) => h("div", null, h("dt", null, name), h("dd", null, ...value));
   const { check } = now;
   return [
-    fact("Bluezone", h("span", { class: "tag", "data-tone": now.running ? "good" : "bad" }, now.running ? t("is running") : t("is not noticing anyone"))),
-    fact("Bluetooth", h("span", { class: "tag", "data-tone": now.radio === "on" ? "good" : "bad" }, RADIO[now.radio]?.() ?? now.radio)),
+    fact(
+      "Bluezone",
+      h(
+        "span",
+        { class: "tag", "data-tone": now.running ? "good" : "bad" },
+        now.running ? t("is running") : t("is not noticing anyone"),
+      ),
+    ),
+    fact(
+      "Bluetooth",
+      h(
+        "span",
+        { class: "tag", "data-tone": now.radio === "on" ? "good" : "bad" },
+        RADIO[now.radio]?.() ?? now.radio,
+      ),
+    ),
     fact(t("Last look around"), now.last_scan_at ? ago(now.last_scan_at) : t("not yet")),
     fact(t("Last check for cases"), check.checked_at ? ago(check.checked_at) : t("not yet")),
     check.checked_at ? fact(t("Keys of cases compared"), number(check.keys)) : null,
@@ -76,16 +100,37 @@ async function resume(event) {
 function entries(now) {
   return [
     entry("test", "report.html", t("I tested positive"), t("Warn the people who were near you")),
-    entry("history", "history.html", t("Contact history"), t("The last 14 days, only on this phone")),
+    entry(
+      "history",
+      "history.html",
+      t("Contact history"),
+      t("The last 14 days, only on this phone"),
+    ),
     entry("news", "news.html", t("News"), t("From the health authority"), now.unread_news),
-    entry("bell", "notices.html", t("Messages of this phone"), t("Warnings and reminders"), now.unread_notices),
-    entry("invite", "invite.html", t("Invite people"), t("The more take part, the more are warned")),
+    entry(
+      "bell",
+      "notices.html",
+      t("Messages of this phone"),
+      t("Warnings and reminders"),
+      now.unread_notices,
+    ),
+    entry(
+      "invite",
+      "invite.html",
+      t("Invite people"),
+      t("The more take part, the more are warned"),
+    ),
   ];
 }
 
 function later() {
   const card = (picture, name, meaning) =>
-    h("li", { class: "row" }, icon(picture), h("div", null, h("strong", null, name), h("span", { class: "quiet" }, meaning)));
+    h(
+      "li",
+      { class: "row" },
+      icon(picture),
+      h("div", null, h("strong", null, name), h("span", { class: "quiet" }, meaning)),
+    );
   return [
     card("form", t("Health declaration"), t("Tell the health station how you are")),
     card("stay", t("Quarantine check-in"), t("Report from home during quarantine")),

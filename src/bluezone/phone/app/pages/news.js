@@ -3,7 +3,7 @@ import { screen } from "./app.js";
 import { ask, post } from "./ask.js";
 import { h, put } from "./dom.js";
 import { ago, dateTime } from "./format.js";
-import { icon } from "./icons.js";
+import { note } from "./parts.js";
 import { say, t } from "./words.js";
 
 screen({ load, draw });
@@ -19,19 +19,36 @@ async function load() {
 function draw({ items, checked_at, error }) {
   put(
     "#news",
-    error ? h("div", { class: "note", "data-tone": "warn" }, icon("alert"), h("div", null, h("p", null, say(error)))) : null,
-    items.length === 0 ? h("p", { class: "empty" }, t("There is no news at the moment.")) : items.map(article),
+    error ? note("warn", "alert", say(error)) : null,
+    items.length === 0
+      ? h("p", { class: "empty" }, t("There is no news at the moment."))
+      : items.map(article),
   );
-  put("#checked", checked_at ? t("Last asked {ago}. Every piece of news carries the signature of the authority, which this phone has checked.", { ago: ago(checked_at) }) : t("Not asked for yet."));
+  put(
+    "#checked",
+    checked_at
+      ? t(
+          "Last asked {ago}. Every piece of news carries the signature of the authority, which this phone has checked.",
+          { ago: ago(checked_at) },
+        )
+      : t("Not asked for yet."),
+  );
 }
 
 function article(item) {
   return h(
     "article",
     { class: "card" },
-    h("p", { class: "tags" }, item.important ? h("span", { class: "tag", "data-tone": "bad" }, t("important")) : null, item.read ? null : h("span", { class: "tag" }, t("new"))),
+    h(
+      "p",
+      { class: "tags" },
+      item.important ? h("span", { class: "tag", "data-tone": "bad" }, t("important")) : null,
+      item.read ? null : h("span", { class: "tag" }, t("new")),
+    ),
     h("h2", null, say(item.title)),
     h("p", { class: "quiet small" }, dateTime(item.published_at)),
-    say(item.body).split(/\n\s*\n/).map((part) => h("p", null, part)),
+    say(item.body)
+      .split(/\n\s*\n/)
+      .map((part) => h("p", null, part)),
   );
 }

@@ -6,7 +6,11 @@ import { t } from "./words.js";
 const lists = new Map(); // path → promise of its answer; they do not change
 
 function list(path) {
-  if (!lists.has(path)) lists.set(path, ask(path).catch((fault) => (lists.delete(path), Promise.reject(fault))));
+  if (!lists.has(path))
+    lists.set(
+      path,
+      ask(path).catch((fault) => (lists.delete(path), Promise.reject(fault))),
+    );
   return lists.get(path);
 }
 
@@ -22,24 +26,57 @@ export function placeForm(place, { province, commune, carrier, phone_carrier = t
     carrier: pick("carrier", t("Carrier")),
   };
   function pick(name, label, then = () => {}) {
-    const select = h("select", { id: name, name, onchange: () => ((chosen[name] = select.value), then(select.value)) });
-    return { select, field: h("div", { class: "field" }, h("label", { for: name }, label), select) };
+    const select = h("select", {
+      id: name,
+      name,
+      onchange: () => ((chosen[name] = select.value), then(select.value)),
+    });
+    return {
+      select,
+      field: h("div", { class: "field" }, h("label", { for: name }, label), select),
+    };
   }
   function fill(name, options) {
     const { select } = picks[name];
-    put(select, h("option", { value: "" }, t("Not said")), options.map(([value, text]) => h("option", { value, selected: value === chosen[name] }, text)));
+    put(
+      select,
+      h("option", { value: "" }, t("Not said")),
+      options.map(([value, text]) =>
+        h("option", { value, selected: value === chosen[name] }, text),
+      ),
+    );
     select.disabled = options.length === 0;
   }
   const places = (found) => found.places.map(({ code, name }) => [code, name]);
-  const lost = () => put(place, h("p", { class: "wrong" }, t("The list of places cannot be read now. You can say this later in the settings.")));
+  const lost = () =>
+    put(
+      place,
+      h(
+        "p",
+        { class: "wrong" },
+        t("The list of places cannot be read now. You can say this later in the settings."),
+      ),
+    );
   async function fillCommunes(code) {
     fill("commune", code ? places(await list(`places/${code}`).catch(() => ({ places: [] }))) : []);
   }
   put(place, picks.province.field, picks.commune.field, phone_carrier ? picks.carrier.field : null);
   list("places").then((found) => fill("province", places(found)), lost);
-  if (phone_carrier) list("carriers").then(({ carriers }) => fill("carrier", carriers.map((name) => [name, name])), lost);
+  if (phone_carrier)
+    list("carriers").then(
+      ({ carriers }) =>
+        fill(
+          "carrier",
+          carriers.map((name) => [name, name]),
+        ),
+      lost,
+    );
   fillCommunes(chosen.province);
   return {
-    values: () => ({ province: chosen.province || null, commune: chosen.commune || null, carrier: chosen.carrier || null }),
+    values: () => ({
+      province: chosen.province || null,
+      commune: chosen.commune || null,
+      carrier: chosen.carrier || null,
+    }),
   };
 }

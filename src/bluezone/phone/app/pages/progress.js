@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 import { dateTime } from "./format.js";
 import { receiptFacts } from "./handovers.js";
-import { icon } from "./icons.js";
+import { fact, hero } from "./parts.js";
 import { say, t } from "./words.js";
 
 const STEPS = [
@@ -22,25 +22,88 @@ function sending({ step }) {
   return h(
     "section",
     { class: "card" },
-    h("div", { class: "working" }, h("div", { class: "spin", "aria-hidden": "true" }), h("h2", null, t("Your report is being sent …"))),
-    h("p", null, t("This takes up to half a minute. You may leave this page: Bluezone goes on by itself.")),
-    h("ol", { class: "plain going", "aria-live": "polite" }, STEPS.map(([name, words], index) => h("li", { class: index < at ? "past" : index > at ? "quiet" : null, "aria-current": name === step ? "step" : null }, words(), index < at ? h("span", { class: "tag", "data-tone": "good" }, t("done")) : null))),
+    h(
+      "div",
+      { class: "working" },
+      h("div", { class: "spin", "aria-hidden": "true" }),
+      h("h2", null, t("Your report is being sent …")),
+    ),
+    h(
+      "p",
+      null,
+      t("This takes up to half a minute. You may leave this page: Bluezone goes on by itself."),
+    ),
+    h(
+      "ol",
+      { class: "plain going", "aria-live": "polite" },
+      STEPS.map(([name, words], index) =>
+        h(
+          "li",
+          {
+            class: index < at ? "past" : index > at ? "quiet" : null,
+            "aria-current": name === step ? "step" : null,
+          },
+          words(),
+          index < at ? h("span", { class: "tag", "data-tone": "good" }, t("done")) : null,
+        ),
+      ),
+    ),
   );
 }
 
 function done({ keys, sent_at, handover }) {
-  const fact = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
   return [
-    h("section", { class: "hero", "data-tone": "good" }, h("div", { class: "mark" }, icon("check"), h("h2", null, t("Your report was sent."))), h("p", null, t("Thank you. People who were near you are being warned, without your name."))),
-    h("section", { class: "card" }, h("h2", null, t("Receipt")), h("dl", { class: "facts" }, fact(t("Sent"), sent_at ? dateTime(sent_at) : "–"), fact(t("Keys published"), String(keys)))),
-    handover ? h("section", { class: "card" }, h("h2", null, t("My contact diary")), receiptFacts(handover), h("p", { class: "quiet small" }, t("You can withdraw it on the page of the warning."), " ", h("a", { href: "exposure.html" }, t("To the warning")))) : null,
+    hero(
+      "good",
+      "check",
+      "h2",
+      t("Your report was sent."),
+      t("Thank you. People who were near you are being warned, without your name."),
+    ),
+    h(
+      "section",
+      { class: "card" },
+      h("h2", null, t("Receipt")),
+      h(
+        "dl",
+        { class: "facts" },
+        fact(t("Sent"), sent_at ? dateTime(sent_at) : "–"),
+        fact(t("Keys published"), String(keys)),
+      ),
+    ),
+    handover
+      ? h(
+          "section",
+          { class: "card" },
+          h("h2", null, t("My contact diary")),
+          receiptFacts(handover),
+          h(
+            "p",
+            { class: "quiet small" },
+            t("You can withdraw it on the page of the warning."),
+            " ",
+            h("a", { href: "exposure.html" }, t("To the warning")),
+          ),
+        )
+      : null,
     h("a", { class: "button main wide", href: "index.html" }, t("Go to the home page")),
   ];
 }
 
 function failed({ fault }, again) {
   return [
-    h("section", { class: "hero", "data-tone": "bad" }, h("div", { class: "mark" }, icon("alert"), h("h2", null, t("The report was not sent."))), h("p", null, say(fault?.message)), h("p", null, t("If it fails again, ask the person who gave you the code."))),
-    h("button", { class: "button main wide", id: "again-report", type: "button", onclick: again }, t("Try again")),
+    hero(
+      "bad",
+      "alert",
+      "h2",
+      t("The report was not sent."),
+      say(fault?.message),
+      t("If it fails again, ask the person who gave you the code."),
+    ),
+    h(
+      "button",
+      { class: "button main wide", id: "again-report", type: "button", onclick: again },
+      t("Try again"),
+    ),
   ];
 }

@@ -12,7 +12,10 @@ const WEAK = -100;
 /** Draw `seen` into `place`. Dots are kept by their mask, so that they glide rather than jump. */
 export function drawRadar(place, around, seen) {
   const picture = place.querySelector("svg") ?? place.appendChild(empty());
-  picture.setAttribute("aria-label", t("Picture of the phones around; the lists below say the same."));
+  picture.setAttribute(
+    "aria-label",
+    t("Picture of the phones around; the lists below say the same."),
+  );
   picture.classList.toggle("listening", around.listening && around.radio === "on");
   picture.querySelector(".ring-name").textContent = t("about 2 m");
   const dots = picture.querySelector(".dots");
@@ -36,7 +39,10 @@ function empty() {
     ring(EDGE, "disc"),
     ring(104, "ring"),
     ring(NEAR, "inner"),
-    s("path", { class: "beam", d: `M${MIDDLE} ${MIDDLE}V${MIDDLE - EDGE}A${EDGE} ${EDGE} 0 0 1 ${MIDDLE + EDGE * 0.7} ${MIDDLE - EDGE * 0.7}Z` }),
+    s("path", {
+      class: "beam",
+      d: `M${MIDDLE} ${MIDDLE}V${MIDDLE - EDGE}A${EDGE} ${EDGE} 0 0 1 ${MIDDLE + EDGE * 0.7} ${MIDDLE - EDGE * 0.7}Z`,
+    }),
     s("text", { class: "ring-name", x: MIDDLE, y: MIDDLE + NEAR + 15, "text-anchor": "middle" }),
     s("g", { class: "dots" }),
     ring(11, "self"),

@@ -1,12 +1,14 @@
 // I tested positive: the code, what to share, a preview, consent, the way it goes, a receipt.
-import { act, screen, state } from "./app.js";
+import { act } from "./acts.js";
+import { screen, state } from "./app.js";
 import { ask, post } from "./ask.js";
-import { $, h, put, values } from "./dom.js";
-import { dateTime, isoDay, now } from "./format.js";
+import { $, h, put } from "./dom.js";
+import { dateTime } from "./format.js";
 import { announce } from "./frame.js";
-import { icon } from "./icons.js";
-import { aboutWhom, consentForm, previewCard } from "./preview.js";
+import { note } from "./parts.js";
+import { consentForm, previewCard } from "./preview.js";
 import { progressCard } from "./progress.js";
+import { shared, sharingForm } from "./sharing.js";
 import { say, t } from "./words.js";
 
 const DIGITS = 12;
@@ -83,43 +85,65 @@ function codeForm() {
   return h(
     "form",
     { onsubmit: next, novalidate: true },
-    state?.report.reported_at ? h("div", { class: "note", "data-tone": "good" }, icon("check"), h("div", null, h("p", null, t("This phone already sent a report on {when}.", { when: dateTime(state.report.reported_at) })))) : null,
+    state?.report.reported_at
+      ? note(
+          "good",
+          "check",
+          t("This phone already sent a report on {when}.", {
+            when: dateTime(state.report.reported_at),
+          }),
+        )
+      : null,
     h("h2", null, t("Enter your code")),
-    h("p", null, t("Health staff give you the code together with the result of your test. It works once.")),
-    h("div", { class: "field" }, h("label", { for: "code" }, t("Code of 12 digits")), input, h("p", { class: "quiet", id: "code-hint" }, t("You can also open the link, or scan the picture, that you received.")), wrong),
+    h(
+      "p",
+      null,
+      t("Health staff give you the code together with the result of your test. It works once."),
+    ),
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: "code" }, t("Code of 12 digits")),
+      input,
+      h(
+        "p",
+        { class: "quiet", id: "code-hint" },
+        t("You can also open the link, or scan the picture, that you received."),
+      ),
+      wrong,
+    ),
     h("button", { class: "button main wide", id: "next", type: "submit" }, t("Continue")),
-    progress?.state === "done" ? h("p", null, h("button", { class: "button text", type: "button", id: "receipt", onclick: () => go("progress") }, t("See the receipt"))) : null,
+    progress?.state === "done"
+      ? h(
+          "p",
+          null,
+          h(
+            "button",
+            { class: "button text", type: "button", id: "receipt", onclick: () => go("progress") },
+            t("See the receipt"),
+          ),
+        )
+      : null,
   );
 }
 
 function keep() {
-  const { about, diary, onset, day } = values($("#share-form"));
-  wish = { ...wish, about, diary, onset: onset === "day" ? day || "day" : onset };
+  wish = { ...wish, ...shared() };
 }
 
 function shareForm() {
-  const today = isoDay(now());
-  const ownDay = !["recorded", "none"].includes(wish.onset);
-  const day = h("input", { type: "date", id: "day", name: "day", max: today, min: isoDay(now() - 30 * 86_400), value: ownDay && wish.onset !== "day" ? wish.onset : null, "aria-label": t("Day of the first symptoms"), onfocus: () => ($("#onset-day").checked = true) });
-  const onset = (value, words) => h("label", { class: "choice" }, h("input", { type: "radio", name: "onset", id: `onset-${value}`, value, checked: ownDay ? value === "day" : value === wish.onset }), h("span", null, words));
-  const look = async (event) => {
-    event.preventDefault();
+  const look = async (button) => {
     keep();
-    if (wish.onset === "day") return day.focus();
-    const done = await act(event.submitter ?? $("#look"), () => post("report/preview", wish));
+    const done = await act(button, () => post("report/preview", wish));
     if (!done) return;
     preview = done.value;
     go("check");
   };
-  return h(
-    "form",
-    { id: "share-form", onsubmit: look, novalidate: true },
-    h("h2", null, t("What do you want to share?")),
-    aboutWhom(wish.about),
-    h("fieldset", null, h("legend", null, t("First symptoms")), onset("recorded", t("As the health staff wrote down")), onset("none", t("No symptoms")), onset("day", t("Another day:")), day),
-    h("fieldset", null, h("legend", null, t("Share")), h("label", { class: "choice" }, h("input", { type: "checkbox", checked: true, disabled: true }), h("span", null, t("The keys of this phone"), h("small", null, t("They warn the people who were near you, without your name. Without them a report has no purpose.")))), h("label", { class: "choice" }, h("input", { type: "checkbox", name: "diary", id: "diary", checked: wish.diary }), h("span", null, t("Also my contact diary"), h("small", null, t("It helps health staff to find people faster. Only they read it. Not required."))))),
-    h("div", { class: "act" }, h("button", { class: "button main wide", id: "look", type: "submit" }, t("See what would be sent")), h("button", { class: "button wide", type: "button", onclick: () => (keep(), go("code")) }, t("Back to the code"))),
-  );
+  const back = () => {
+    keep();
+    go("code");
+  };
+  return sharingForm(wish, { look, back });
 }
 
 function check() {
@@ -129,7 +153,14 @@ function check() {
     progress = done.value;
     go("progress");
   };
-  return [previewCard(preview), consentForm(say(preview.consent), { send, back: () => go("share"), label: t("Send and warn others") })];
+  return [
+    previewCard(preview),
+    consentForm(say(preview.consent), {
+      send,
+      back: () => go("share"),
+      label: t("Send and warn others"),
+    }),
+  ];
 }
 
 let waiting = 0;
@@ -148,5 +179,6 @@ async function ahead() {
   progress = await ask("report").catch(() => progress);
   if (step !== "progress") return;
   draw();
-  if (progress.state !== before) announce(progress.state === "done" ? t("Your report was sent.") : say(progress.fault?.message));
+  if (progress.state !== before)
+    announce(progress.state === "done" ? t("Your report was sent.") : say(progress.fault?.message));
 }

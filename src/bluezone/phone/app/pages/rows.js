@@ -14,7 +14,14 @@ export function entry(picture, href, name, meaning, unread = 0) {
       { href, id: `to-${href.split(".")[0]}` },
       icon(picture),
       h("div", null, h("strong", null, name), h("span", { class: "quiet" }, meaning)),
-      unread ? h("span", { class: "badge" }, String(unread), h("span", { class: "sr" }, ` ${t("unread")}`)) : null,
+      unread
+        ? h(
+            "span",
+            { class: "badge" },
+            String(unread),
+            h("span", { class: "sr" }, ` ${t("unread")}`),
+          )
+        : null,
       arrow,
     ),
   );

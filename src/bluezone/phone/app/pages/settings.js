@@ -1,10 +1,12 @@
 // Settings: how it looks and works, where I live, my number, my data, and stopping.
-import { act, changeLook, screen, show } from "./app.js";
+import { act } from "./acts.js";
+import { changeLook, screen, show } from "./app.js";
 import { ask, post } from "./ask.js";
 import { h, put } from "./dom.js";
 import { announce } from "./frame.js";
 import { dataCard } from "./mydata.js";
 import { numberForm } from "./number.js";
+import { choice } from "./parts.js";
 import { placeForm } from "./place.js";
 import { t } from "./words.js";
 
@@ -15,9 +17,20 @@ screen({ load: () => ask("settings"), draw });
 function draw(settings) {
   put(
     "#look",
-    group("language", t("Language"), settings, [["vi", "Tiếng Việt"], ["en", "English"]]),
-    group("text_size", t("Text size"), settings, [["normal", t("Normal")], ["large", t("Large")], ["largest", t("Largest")]]),
-    group("theme", t("Colours"), settings, [["system", t("As the device")], ["light", t("Light")], ["dark", t("Dark")]]),
+    group("language", t("Language"), settings, [
+      ["vi", "Tiếng Việt"],
+      ["en", "English"],
+    ]),
+    group("text_size", t("Text size"), settings, [
+      ["normal", t("Normal")],
+      ["large", t("Large")],
+      ["largest", t("Largest")],
+    ]),
+    group("theme", t("Colours"), settings, [
+      ["system", t("As the device")],
+      ["light", t("Light")],
+      ["dark", t("Dark")],
+    ]),
   );
   put(
     "#works",
@@ -25,10 +38,26 @@ function draw(settings) {
       ["usual", t("Usual"), t("Notices people within about a minute.")],
       ["saving", t("Saving"), t("Listens less often: short meetings may be missed.")],
     ]),
-    h("label", { class: "choice" }, h("input", { type: "checkbox", id: "desktop_notices", checked: settings.desktop_notices, onchange: (event) => change(event.target, { desktop_notices: event.target.checked }) }), h("span", null, t("Show notices on this device"), h("small", null, t("A warning, Bluetooth off for an hour, no check for a day.")))),
+    choice(
+      {
+        type: "checkbox",
+        id: "desktop_notices",
+        checked: settings.desktop_notices,
+        onchange: (event) => change(event.target, { desktop_notices: event.target.checked }),
+      },
+      t("Show notices on this device"),
+      t("A warning, Bluetooth off for an hour, no check for a day."),
+    ),
   );
   place = placeForm("#place", place?.values() ?? settings);
-  put("#place-save", h("button", { class: "button", id: "save-place", type: "button", onclick: savePlace }, t("Save")));
+  put(
+    "#place-save",
+    h(
+      "button",
+      { class: "button", id: "save-place", type: "button", onclick: savePlace },
+      t("Save"),
+    ),
+  );
   numberForm("#number", settings, (fresh) => show(fresh));
   put("#data", dataCard());
 }
@@ -38,15 +67,30 @@ function group(name, label, settings, options) {
     "fieldset",
     { class: "card choices" },
     h("legend", null, label),
-    h("div", { class: options.length === 2 && !options[0][2] ? "options pair" : "options" }, options.map(([value, words, more]) =>
-      h("label", { class: "choice" }, h("input", { type: "radio", name, id: `${name}-${value}`, value, checked: settings[name] === value, onchange: (event) => change(event.target, { [name]: value }) }), h("span", name === "language" ? { lang: value } : null, words, more ? h("small", null, more) : null)),
-    )),
+    h(
+      "div",
+      { class: options.length === 2 && !options[0][2] ? "options pair" : "options" },
+      options.map(([value, words, more]) =>
+        choice(
+          {
+            type: "radio",
+            name,
+            id: `${name}-${value}`,
+            value,
+            checked: settings[name] === value,
+            onchange: (event) => change(event.target, { [name]: value }),
+          },
+          name === "language" ? h("span", { lang: value }, words) : words,
+          more,
+        ),
+      ),
+    ),
   );
 }
 
 async function change(input, wish) {
   const done = await act(input, () => post("settings", wish));
-  if (!done) return show(await ask("settings").catch(() => null));
+  if (!done) return; // the refusal is told beside it
   await changeLook(wish);
   show(done.value);
   document.getElementById(input.id)?.focus();

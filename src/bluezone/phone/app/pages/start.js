@@ -1,9 +1,11 @@
 // First start: what Bluezone does, consent, permissions, and what is not required.
-import { act, freshState, screen, state } from "./app.js";
+import { act } from "./acts.js";
+import { freshState, screen, state } from "./app.js";
 import { ask, post } from "./ask.js";
 import { $, h, put } from "./dom.js";
 import { icon } from "./icons.js";
 import { numberForm } from "./number.js";
+import { note } from "./parts.js";
 import { placeForm } from "./place.js";
 import { language, t } from "./words.js";
 
@@ -22,7 +24,8 @@ async function load() {
 }
 
 function draw() {
-  for (const section of document.querySelectorAll(".step")) section.hidden = section.dataset.step !== at;
+  for (const section of document.querySelectorAll(".step"))
+    section.hidden = section.dataset.step !== at;
   drawProgress();
   if (at === "permissions") drawRadio();
   if (at === "number") drawNumber();
@@ -34,13 +37,41 @@ function drawProgress() {
   const pictures = number <= 3;
   put(
     "#progress",
-    h("div", { class: "steps", "aria-hidden": "true" }, STEPS.map((_, index) => h("i", { class: index < number ? "done" : null }))),
+    h(
+      "div",
+      { class: "steps", "aria-hidden": "true" },
+      STEPS.map((_, index) => h("i", { class: index < number ? "done" : null })),
+    ),
     h(
       "div",
       { class: "between" },
-      number > 1 && at !== "done" ? h("button", { class: "button text", id: "previous", type: "button", onclick: () => go(STEPS[number - 2]) }, icon("back"), t("Back")) : h("span"),
+      number > 1 && at !== "done"
+        ? h(
+            "button",
+            {
+              class: "button text",
+              id: "previous",
+              type: "button",
+              onclick: () => go(STEPS[number - 2]),
+            },
+            icon("back"),
+            t("Back"),
+          )
+        : h("span"),
       h("span", { class: "quiet" }, t("Step {n} of {all}", { n: number, all: STEPS.length })),
-      pictures ? h("button", { class: "button text", id: "skip", type: "button", onclick: () => go("consent") }, t("Skip")) : at === "place" ? h("button", { class: "button text", id: "skip", type: "button", onclick: () => begin({}) }, t("Skip")) : h("span"),
+      pictures
+        ? h(
+            "button",
+            { class: "button text", id: "skip", type: "button", onclick: () => go("consent") },
+            t("Skip"),
+          )
+        : at === "place"
+          ? h(
+              "button",
+              { class: "button text", id: "skip", type: "button", onclick: () => begin({}) },
+              t("Skip"),
+            )
+          : h("span"),
     ),
   );
 }
@@ -74,14 +105,22 @@ async function drawRadio() {
   const [tone, text] = {
     on: ["good", t("Bluetooth is on. All is well.")],
     off: ["warn", t("Bluetooth is off now. Switch it on when you are ready.")],
-    "no-permission": ["warn", t("Bluezone may not use Bluetooth yet. Allow it in the settings of this device.")],
-    unavailable: ["warn", t("No Bluetooth answers on this device. You can go on; Bluezone keeps trying.")],
+    "no-permission": [
+      "warn",
+      t("Bluezone may not use Bluetooth yet. Allow it in the settings of this device."),
+    ],
+    unavailable: [
+      "warn",
+      t("No Bluetooth answers on this device. You can go on; Bluezone keeps trying."),
+    ],
   }[radio] ?? ["warn", ""];
-  put("#radio", h("div", { class: "note", "data-tone": tone }, icon(tone === "good" ? "check" : "bluetooth"), h("div", null, h("p", null, text))));
+  put("#radio", note(tone, tone === "good" ? "check" : "bluetooth", text));
 }
 
 function drawNumber() {
-  $("#skip-number").textContent = settings.phone_number ? t("Continue") : t("Skip, I do not want this");
+  $("#skip-number").textContent = settings.phone_number
+    ? t("Continue")
+    : t("Skip, I do not want this");
   $("#skip-number").classList.toggle("main", Boolean(settings.phone_number));
   numberForm("#number", settings, (fresh) => {
     settings = fresh;

@@ -19,15 +19,40 @@ export function timeline(day) {
   const x = (time) => LEFT + Math.max(0, Math.min(24, (time - midnight) / 3600)) * HOUR;
   return s(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${height + 18}`, class: "timeline", role: "img", "aria-label": t("Picture of the day from 0 to 24 h with {n} contacts; the list below says the same.", { n: number(day.contacts.length) }) },
-    [0, 3, 6, 9, 12, 15, 18, 21, 24].map((hour) => s("path", { class: hour % 6 ? "fine" : "hour", d: `M${LEFT + hour * HOUR} 0V${height}` })),
+    {
+      viewBox: `0 0 ${WIDTH} ${height + 18}`,
+      class: "timeline",
+      role: "img",
+      "aria-label": t(
+        "Picture of the day from 0 to 24 h with {n} contacts; the list below says the same.",
+        { n: number(day.contacts.length) },
+      ),
+    },
+    [0, 3, 6, 9, 12, 15, 18, 21, 24].map((hour) =>
+      s("path", { class: hour % 6 ? "fine" : "hour", d: `M${LEFT + hour * HOUR} 0V${height}` }),
+    ),
     [0, 6, 12, 18, 24].map((hour) =>
-      s("text", { x: LEFT + hour * HOUR, y: height + 14, "text-anchor": hour === 0 ? "start" : hour === 24 ? "end" : "middle" }, String(hour)),
+      s(
+        "text",
+        {
+          x: LEFT + hour * HOUR,
+          y: height + 14,
+          "text-anchor": hour === 0 ? "start" : hour === 24 ? "end" : "middle",
+        },
+        String(hour),
+      ),
     ),
     lanes.map(({ contact, lane }) => {
       const left = x(contact.start);
       const depth = (DEPTH[contact.closeness] * (step - 1)) / 3;
-      return s("rect", { class: contact.closeness, x: left, y: 4 + lane * step + (step - 1 - depth) / 2, width: Math.max(2.5, x(contact.end) - left), height: depth, rx: Math.min(3, depth / 2) });
+      return s("rect", {
+        class: contact.closeness,
+        x: left,
+        y: 4 + lane * step + (step - 1 - depth) / 2,
+        width: Math.max(2.5, x(contact.end) - left),
+        height: depth,
+        rx: Math.min(3, depth / 2),
+      });
     }),
   );
 }

@@ -51,7 +51,8 @@ function remember(code, found) {
 /** Translate every element with `data-t`, and attributes named `data-t-…`. */
 export function translatePage(root = document) {
   for (const element of root.querySelectorAll("[data-t]")) {
-    if (!english.has(element)) english.set(element, element.textContent.replace(/\s+/g, " ").trim());
+    if (!english.has(element))
+      english.set(element, element.textContent.replace(/\s+/g, " ").trim());
     const text = t(english.get(element));
     element.textContent = element.tagName === "TITLE" ? `${text} · Bluezone` : text;
   }

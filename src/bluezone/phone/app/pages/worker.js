@@ -30,6 +30,7 @@ self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("fetch", (event) => {
   if (event.request.mode !== "navigate") return;
-  const offline = () => new Response(PAGE, { status: 503, headers: { "content-type": "text/html; charset=utf-8" } });
+  const offline = () =>
+    new Response(PAGE, { status: 503, headers: { "content-type": "text/html; charset=utf-8" } });
   event.respondWith(fetch(event.request).catch(offline));
 });
