@@ -1,5 +1,6 @@
 """What the phone asks of a radio; every back end offers just this."""
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
