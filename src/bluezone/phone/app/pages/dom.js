@@ -37,6 +37,16 @@ export function put(place, ...children) {
   return element;
 }
 
+const drawn = new WeakMap();
+
+/** `put`, if `key` is another than last time: what is read aloud or pressed stays otherwise. */
+export function putIfNew(place, key, build) {
+  const element = $(place);
+  if (drawn.get(element) === key) return;
+  drawn.set(element, key);
+  put(element, build());
+}
+
 /** What a form holds: texts trimmed, checkboxes as true or false. */
 export function values(form) {
   const found = {};

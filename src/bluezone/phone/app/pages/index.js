@@ -2,14 +2,14 @@
 import { act } from "./acts.js";
 import { screen, show, state, takeState } from "./app.js";
 import { post } from "./ask.js";
-import { h, put } from "./dom.js";
+import { h, put, putIfNew } from "./dom.js";
 import { ago, clock, minutes, number, people } from "./format.js";
 import { announce } from "./frame.js";
 import { icon } from "./icons.js";
 import { fact, note } from "./parts.js";
 import { entry } from "./rows.js";
 import { standing } from "./standing.js";
-import { say, t } from "./words.js";
+import { language, say, t } from "./words.js";
 
 const RADIO = {
   on: () => t("switched on"),
@@ -21,7 +21,7 @@ const RADIO = {
 screen({ load: async () => state, draw, every: 10 });
 
 function draw(now) {
-  put("#problems", now.problems.map(problem));
+  putIfNew("#problems", language + JSON.stringify(now.problems), () => now.problems.map(problem));
   put("#standing", standing(now, resume));
   const scan = document.querySelector("#scan");
   scan.hidden = now.stopped;
@@ -33,19 +33,18 @@ function draw(now) {
     number_(minutes(now.today.minutes), t("with others nearby")),
   );
   put("#running", runningFacts(now));
-  put(
-    "#check",
-    now.stopped
-      ? null
-      : h(
-          "button",
-          { class: "button text", id: "check-now", type: "button", onclick: check },
-          icon("again"),
-          t("Check for cases now"),
-        ),
-  );
+  putIfNew("#check", `${language} ${now.stopped}`, () => (now.stopped ? null : checkButton()));
   put("#entries", entries(now));
   put("#later", later());
+}
+
+function checkButton() {
+  return h(
+    "button",
+    { class: "button text", id: "check-now", type: "button", onclick: check },
+    icon("again"),
+    t("Check for cases now"),
+  );
 }
 
 function problem({ text, urgent }) {

@@ -35,7 +35,7 @@ function sending({ step }) {
     ),
     h(
       "ol",
-      { class: "plain going", "aria-live": "polite" },
+      { class: "plain going", id: "going" },
       STEPS.map(([name, words], index) =>
         h(
           "li",

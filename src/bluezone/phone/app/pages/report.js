@@ -175,10 +175,15 @@ function theProgress() {
 }
 
 async function ahead() {
-  const before = progress.state;
+  const before = JSON.stringify(progress);
   progress = await ask("report").catch(() => progress);
   if (step !== "progress") return;
+  if (JSON.stringify(progress) === before) {
+    waiting = setTimeout(ahead, 1000);
+    return;
+  }
   draw();
-  if (progress.state !== before)
-    announce(progress.state === "done" ? t("Your report was sent.") : say(progress.fault?.message));
+  if (progress.state === "done") announce(t("Your report was sent."));
+  else if (progress.state === "failed") announce(say(progress.fault?.message));
+  else announce($("#going [aria-current]")?.textContent ?? "");
 }
