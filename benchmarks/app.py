@@ -18,13 +18,14 @@ from bluezone.phone import Phone, Service
 from bluezone.phone.app.core import App
 from bluezone.phone.app.reporting import Reporting
 from bluezone.phone.app.routes import create_pages
-from bluezone.phone.app.serving import listen, served
+from bluezone.phone.app.serving import served
 from bluezone.phone.diary import pack_page
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.trust import Pins
 from bluezone.radio.air import Air
 from bluezone.radio.direct import DirectRadio
 from bluezone.radio.interface import Capabilities, Sighting
+from bluezone.web.loopback import listen
 
 _NOW = 1_611_104_400.0 + 12 * 3600
 _PEOPLE = 12

@@ -13,11 +13,12 @@ import pytest
 from playwright.sync_api import Page as BrowserPage
 from playwright.sync_api import expect, sync_playwright
 
-from bluezone.town.page import Page, listen
+from bluezone.town.page import Page
 from bluezone.town.scene import Scene
 from bluezone.town.service import start_service
 from bluezone.town.time import Pace, VirtualTimeLoop
 from bluezone.town.town import BEGINS, Plan, Town
+from bluezone.web.loopback import listen
 
 pytestmark = pytest.mark.browser
 _PICTURES = Path(__file__).parents[2] / "docs" / "pictures"

@@ -4,7 +4,6 @@ It runs in a thread with its own ordinary event loop, on the loopback address al
 """
 
 import asyncio
-import socket
 import threading
 from pathlib import Path
 from typing import Final
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bluezone.town.scene import Scene
 from bluezone.town.words import page_words
+from bluezone.web.loopback import listen
 
 FASTEST: Final = 1e6  # virtual seconds per second: more than any machine manages
 _FILES: Final = Path(__file__).parent / "page"
@@ -132,15 +132,6 @@ async def _json_body(request: Request) -> bytes:
 
 def _refused(why: str, status: int = 400) -> Response:
     return Response(msgspec.json.encode({"error": why}), status, media_type=_JSON)
-
-
-def listen(port: int) -> socket.socket:
-    """A socket of the loopback address (port 0: any free one). Raises OSError."""
-    listener = socket.create_server(("127.0.0.1", port))
-    # Connections inherit it. asyncio sets it only on sockets that name their protocol, which
-    # these do not, and without it every picture waits 40 ms for the browser's ACK.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 class Page:

@@ -11,12 +11,13 @@ from bluezone.phone.app.alerts import Alerts, Notify
 from bluezone.phone.app.core import App
 from bluezone.phone.app.reporting import Reporting
 from bluezone.phone.app.routes import create_pages
-from bluezone.phone.app.serving import listen, served
+from bluezone.phone.app.serving import served
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.phone import Phone
 from bluezone.phone.store import StoreError
 from bluezone.protocol.trust import Pins
 from bluezone.radio.interface import Capabilities
+from bluezone.web.loopback import listen
 
 USUAL_PORT: Final = 8460  # the same one always: a browser keeps the cookie by it
 

@@ -17,14 +17,6 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listen(port: int) -> socket.socket:
-    """A socket of the loopback address (port 0: any free one). Raises OSError if it is taken."""
-    listener = socket.create_server(("127.0.0.1", port))
-    # Connections inherit it; without it each answer waits 40 ms for the browser's ACK.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
 @contextlib.asynccontextmanager
 async def served(pages: Starlette, listener: socket.socket) -> AsyncIterator[str]:
     """Serve until the end of the block; gives the address."""
