@@ -116,7 +116,10 @@ def test_staff_add_refuses_in_sentences(home: Path) -> None:
 
 
 def test_without_an_installation(tmp_path: Path) -> None:
-    for arguments in (("run",), ("staff", "add", "lan", "--unit", "X", "--password-stdin")):
+    for arguments in (
+        ("run", "--port", "0"),
+        ("staff", "add", "lan", "--unit", "X", "--password-stdin"),
+    ):
         result = _bluezone(*arguments, "--home", str(tmp_path / "none"), given=PASSWORD)
         assert result.exit_code == 1
         assert "bluezone server init" in result.output

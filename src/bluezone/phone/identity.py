@@ -146,7 +146,9 @@ class Identity:
     def mark_reported(self, teks: list[TemporaryExposureKey]) -> None:
         """Remember that these keys are public as they are: none may grow any more."""
         for tek in teks:
-            self._put(tek.rolling_start, tek.key, tek.rolling_period, reported=True)
+            # Not if its owner has deleted it meanwhile: a mark must not bring it back.
+            if self._between(tek.rolling_start, tek.rolling_start):
+                self._put(tek.rolling_start, tek.key, tek.rolling_period, reported=True)
 
     def forget_before(self, day: int) -> int:
         """Delete the keys of all UTC days before `day`; return how many."""

@@ -27,6 +27,9 @@ class PageKeys:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        # Also here: a diary that is found damaged can no longer be asked.
+        self._cookie: str | None = None
+        self._port: int | None = None
 
     def new(self) -> str:
         """A key for one link; an earlier one that was not used stops working."""
@@ -43,15 +46,17 @@ class PageKeys:
             self._store.drop(_KEY)
         return 0 <= self._clock.now() - kept.made_at < _KEY_SECONDS
 
-    def keep(self, cookie: str, port: int | None) -> None:
-        """Go on with a cookie and a port from before everything was deleted."""
-        self._store.save(_COOKIE, cookie)
-        if port is not None:
-            self.served_at(port)
+    def carry_to(self, other: "PageKeys") -> None:
+        """Let `other`, on a new store, open to who can open this. Needs the old store no more."""
+        if self._cookie is not None:
+            other._store.save(_COOKIE, self._cookie)
+        if self._port is not None:
+            other.served_at(self._port)
 
     def served_at(self, port: int) -> None:
         """Remember where the pages are, for who opens them from another process."""
         self._store.save(_PORT, port)
+        self._port = port
 
     @property
     def port(self) -> int | None:
@@ -64,11 +69,13 @@ class PageKeys:
 
     def cookie(self) -> str:
         """The secret that the browser keeps."""
-        secret = self._store.load(_COOKIE, str)
-        if secret is None:
-            secret = secrets.token_urlsafe(32)
-            self._store.save(_COOKIE, secret)
-        return secret
+        if self._cookie is None:
+            secret = self._store.load(_COOKIE, str)
+            if secret is None:
+                secret = secrets.token_urlsafe(32)
+                self._store.save(_COOKIE, secret)
+            self._cookie = secret
+        return self._cookie
 
 
 def _digest(key: str) -> bytes:

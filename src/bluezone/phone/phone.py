@@ -28,11 +28,11 @@ from bluezone.phone.ledger import Exchange, LedgeredService
 from bluezone.phone.notices import Notice
 from bluezone.phone.page_keys import PageKeys
 from bluezone.phone.report import (
-    ONSET_RECORDED,
     Receipt,
     Reporter,
     ReportError,
     ReportFault,
+    Sharing,
     Step,
     typed_code,
 )
@@ -41,7 +41,7 @@ from bluezone.phone.service import Service, ServiceError
 from bluezone.phone.settings import Settings, load_settings, save_settings
 from bluezone.phone.store import Store, StoreError, StoreFault
 from bluezone.phone.surroundings import Neighbour, Surroundings, mask
-from bluezone.phone.told import Messages, Told
+from bluezone.phone.told import Kind, Messages, Told
 from bluezone.phone.tracer import Scan, Tracer
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.exposure import ExposureWindow
@@ -256,8 +256,13 @@ class Phone:
             await self._radio.stop()
 
     def _begin_anew(self) -> None:
+        settings, keys = self._settings, self.page_keys
         self._store.close()
         self._use(*self._home.begin_anew(self._entropy))
+        # The owner has agreed, and may be looking at a page: neither was damaged.
+        keys.carry_to(self.page_keys)
+        save_settings(self._store, settings)
+        self._settings = settings
 
     async def _check_loop(self) -> None:
         state = self._checker.documents.state
@@ -287,6 +292,7 @@ class Phone:
                 if await self._reporter.resume(trust) is not None:
                     self._reported_at = self._reporter.reported_at()
             with suppress(ServiceError):
+                await self.hand_over_owed()
                 await self.handovers.resume()
         return check.next_at - self._clock.now()
 
@@ -337,13 +343,15 @@ class Phone:
             self._switched.set()
 
     def _delete(self, stop: bool) -> None:
-        look = self._settings
-        cookie, port = self.page_keys.cookie(), self.page_keys.port
+        look, keys = self._settings, self.page_keys
         self._store.wipe()
-        self.page_keys.keep(cookie, port)  # its owner is looking at a page at this moment
+        # A check or an answer on its way must not write what it knew into the empty store.
+        self._store.close()
         self._home.forget_aside()
         self._set_aside = None
-        self._live_on(self._store)
+        store, _key, _aside = self._home.open_store(self._entropy)
+        self._live_on(store)
+        keys.carry_to(self.page_keys)  # its owner is looking at a page at this moment
         self._needs_consent = True
         self.choose(
             language=look.language,
@@ -355,6 +363,7 @@ class Phone:
     def forget_warnings(self) -> None:
         """Delete the warnings, and what they were found by. Raises StoreError."""
         self._checker.exposures.forget_found()
+        self.messages.forget(Kind.EXPOSURE)
         self._store.forget_deleted()
         self._warnings = []
 
@@ -412,12 +421,13 @@ class Phone:
         code: str,
         consent: bool,
         *,
-        onset: str = ONSET_RECORDED,
+        sharing: Sharing = Sharing(),  # noqa: B008 - it cannot change
         on_step: Callable[[Step], None] = lambda _: None,
     ) -> Receipt:
         """Publish this phone's keys under a one-time code, if its owner agreed to CONSENT.
 
-        `onset` is ONSET_RECORDED, ONSET_NONE or an ISO day; `on_step` hears how far it is.
+        The diary, if `sharing` says so, is owed then (`hand_over_owed`); `on_step` hears how far
+        it is.
 
         Raises ReportError, ServiceError, StoreError, each with a `text` for the owner. After a
         failure of the network the same call goes on where it stopped.
@@ -427,13 +437,31 @@ class Phone:
         code = typed_code(code)  # what cannot be a code is said without asking anybody
         trust = await self.trust()
         try:
-            receipt = await self._reporter.report(code, trust, onset, on_step)
+            receipt = await self._reporter.report(code, trust, sharing, on_step)
         except ServiceError as error:
             if error.reason == "permission-key-unknown":
                 self._checker.documents.doubt_documents()
             raise
         self._reported_at = receipt.sent_at
         return receipt
+
+    def reported_at(self) -> float | None:
+        """When this phone last reported, whichever process did. Raises StoreError."""
+        return self._reporter.reported_at()
+
+    def receipt(self) -> Receipt | None:
+        """What the last report sent, also one that went on in another process."""
+        return self._reporter.receipt()
+
+    async def hand_over_owed(self) -> Handover | None:
+        """Send the diary that was promised with a report, if one was. Raises ServiceError."""
+        owed = self._reporter.owed()
+        if owed is None:
+            return None
+        try:
+            return await self.hand_over_diary(owed.code, owed.about)
+        finally:
+            self._reporter.settle()  # from here on `handovers` goes on with it
 
     async def hand_over_diary(self, code: str, about: About) -> Handover:
         """Send diary and reported keys to the tracers, under the code of the report.
@@ -468,7 +496,9 @@ class Phone:
         return self._checker.documents.trust
 
     def warnings(self) -> list[ExposureWarning]:
-        """Days of close contact with a confirmed case, oldest first."""
+        """Days of close contact with a confirmed case, oldest first, whichever process found
+        them. Raises StoreError."""
+        self._warnings = self._checker.exposures.warnings()
         return list(self._warnings)
 
     def status(self) -> Status:
@@ -517,6 +547,7 @@ class Phone:
             self.ledger,
             self.messages,
             self.handovers,
+            self._reporter,
         )
         gone = sum(part.forget_before(first) for part in parts)
         if gone:

@@ -28,7 +28,8 @@ from bluezone.protocol.deployment import (
     ROLLING_PERIOD,
     UPLOAD_KEY_SLOTS,
 )
-from bluezone.protocol.intervals import day_number, vietnam_day
+from bluezone.protocol.handover import About
+from bluezone.protocol.intervals import DAY_SECONDS, day_number, vietnam_day
 from bluezone.protocol.keys import KEY_BYTES, DiagnosisKey, ReportType, TemporaryExposureKey
 from bluezone.protocol.trust import Role, Trust, TrustError
 from bluezone.protocol.unprintable import Unprintable
@@ -47,6 +48,8 @@ PERMISSION_PATH: Final = "/v1/permission"
 UPLOAD_PATH: Final = "/v1/keys"
 _PENDING: Final = "report"
 _REPORTED: Final = "reported"
+_RECEIPT: Final = "report-receipt"
+_OWED: Final = "report-diary"
 # Between the legs, in seconds: long enough that two requests a moment apart do not name each
 # other by their order among everybody's, short enough to keep the app open for.
 _PAUSE: Final = (5.0, 30.0)
@@ -117,6 +120,22 @@ class Receipt:
     sent_at: float
 
 
+class Sharing(msgspec.Struct, frozen=True):
+    """What the owner chose to share besides the keys; `onset` is ONSET_RECORDED, ONSET_NONE or
+    an ISO day."""
+
+    onset: str = ONSET_RECORDED
+    diary: bool = False
+    about: About = About.SELF
+
+
+class OwedDiary(Unprintable, frozen=True):
+    """The keys are out, and the diary that was promised with them is not yet."""
+
+    code: str
+    about: About
+
+
 class _Blinded(Unprintable, frozen=True):
     prepared: bytes
     blinded_message: bytes
@@ -140,7 +159,8 @@ class _Pending(Unprintable, frozen=True):
     blinded: dict[str, _Blinded]  # by permission key id
     touched_at: float
     permission: _Permission | None = None
-    onset: str = ONSET_RECORDED
+    sharing: Sharing = Sharing()
+    tried: bool = False  # the upload may have left: it can only be repeated as it was
 
 
 class Reporter:
@@ -166,11 +186,33 @@ class Reporter:
         """When this phone last reported (Unix time), or None."""
         return self._store.load(_REPORTED, float)
 
+    def receipt(self) -> Receipt | None:
+        """What the last report sent, or None. Raises StoreError."""
+        return self._store.load(_RECEIPT, Receipt)
+
+    def owed(self) -> OwedDiary | None:
+        """A diary that was promised with a report and has not been begun. Raises StoreError."""
+        return self._store.load(_OWED, OwedDiary)
+
+    def settle(self) -> None:
+        """The owed diary is on its way, or refused. Raises StoreError."""
+        self._store.drop(_OWED)
+
+    def forget_before(self, day: int) -> int:
+        """Forget that this phone reported, if it did on an earlier UTC day."""
+        reported_at = self.reported_at()
+        if reported_at is None or reported_at >= day * DAY_SECONDS:
+            return 0
+        with self._store.transaction():
+            for name in (_REPORTED, _RECEIPT):
+                self._store.drop(name)
+        return 1
+
     async def report(
         self,
         code: str,
         trust: Trust,
-        onset: str = ONSET_RECORDED,
+        sharing: Sharing = Sharing(),  # noqa: B008 - it cannot change
         on_step: Callable[[Step], None] = lambda _: None,
     ) -> Receipt:
         """Both legs for a code of digits. Raises ReportError, ServiceError, StoreError.
@@ -178,14 +220,18 @@ class Reporter:
         After a ServiceError that is not final, the same call goes on where it stopped.
         `on_step` hears how far it is.
         """
-        check_onset(onset, self._clock.now())
+        check_onset(sharing.onset, self._clock.now())
         pending = self._store.load(_PENDING, _Pending)
         if pending is None or (pending.permission is None and pending.code != code):
-            pending = self._begin(code, trust, onset)
+            pending = self._begin(code, trust, sharing)
+        elif not pending.tried:
+            # Signed are the keys alone: what else was chosen may still be corrected.
+            pending = msgspec.structs.replace(pending, sharing=sharing)
+            self._store.save(_PENDING, pending)
         return await self._finish(pending, trust, on_step)
 
     def reported_keys(self) -> list[TemporaryExposureKey]:
-        """The keys that the last report published, as they were. Raises StoreError."""
+        """The keys that reports have published, as they are, newest last. Raises StoreError."""
         return self._identity.reported()
 
     async def resume(self, trust: Trust) -> Receipt | None:
@@ -195,7 +241,7 @@ class Reporter:
             return None
         return await self._finish(pending, trust)
 
-    def _begin(self, code: str, trust: Trust, onset: str) -> _Pending:
+    def _begin(self, code: str, trust: Trust, sharing: Sharing) -> _Pending:
         now = self._clock.now()
         permission_keys = trust.rsa_keys(Role.PERMISSION, now)
         if not permission_keys:
@@ -211,7 +257,7 @@ class Reporter:
                 prepared = blind_rsa.prepare(digest, self._entropy)
                 blinded[key_id] = _Blinded(prepared, *blind_rsa.blind(key, prepared, self._entropy))
             filler = self._entropy(KEY_BYTES * (UPLOAD_KEY_SLOTS - len(teks)))
-            pending = _Pending(code, teks, filler, blinded, now, onset=onset)
+            pending = _Pending(code, teks, filler, blinded, now, sharing=sharing)
             self._store.save(_PENDING, pending)
         return pending
 
@@ -276,9 +322,8 @@ class Reporter:
         return permission
 
     async def _upload(self, pending: _Pending, permission: _Permission) -> Receipt:
-        onset = {ONSET_RECORDED: permission.symptom_onset, ONSET_NONE: None}.get(
-            pending.onset, pending.onset
-        )
+        wished = pending.sharing.onset
+        onset = {ONSET_RECORDED: permission.symptom_onset, ONSET_NONE: None}.get(wished, wished)
         slots = [
             UploadedKey(
                 key=tek.key,
@@ -295,13 +340,21 @@ class Reporter:
             permission_prefix=permission.prefix,
             permission_signature=permission.signature,
         )
+        tried = msgspec.structs.replace(
+            pending, permission=permission, tried=True, touched_at=self._clock.now()
+        )
+        self._store.save(_PENDING, tried)
         await self._service.send(UPLOAD_PATH, encode_upload(upload))
         now = self._clock.now()
+        receipt = Receipt(len(pending.teks), ReportType(permission.report_type), now)
         with self._store.transaction():
             self._identity.mark_reported(pending.teks)
             self._store.save(_REPORTED, now)
+            self._store.save(_RECEIPT, receipt)
+            if pending.sharing.diary:
+                self._store.save(_OWED, OwedDiary(pending.code, pending.sharing.about))
             self._store.drop(_PENDING)
-        return Receipt(len(pending.teks), ReportType(permission.report_type), now)
+        return receipt
 
 
 def check_onset(onset: str, now: float) -> None:

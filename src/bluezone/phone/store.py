@@ -48,6 +48,7 @@ class StoreFault(Enum):
     FULL = "full"  # no room, or the disk refuses to write
     DAMAGED = "damaged"  # not a diary, broken pages, or sealed with another key
     BUSY = "busy"  # another process has held it for longer than we wait
+    CLOSED = "closed"  # everything was deleted, or a damaged file put aside, meanwhile
     NEWER = "newer"  # written by a later version of the app
 
 
@@ -55,6 +56,7 @@ _SENTENCES: Final = {
     StoreFault.FULL: Notice.DISK_FULL.value,
     StoreFault.DAMAGED: _("The diary is damaged. It is put aside when the phone starts again."),
     StoreFault.BUSY: _("Another program holds the diary. Try again in a moment."),
+    StoreFault.CLOSED: _("What was kept has been deleted or put aside meanwhile."),
     StoreFault.NEWER: _("The diary was written by a newer version of this app. Update the app."),
 }
 
@@ -81,6 +83,8 @@ _FAULTS: Final = {
 
 
 def _said(error: sqlite3.Error) -> StoreError:
+    if isinstance(error, sqlite3.ProgrammingError):
+        return StoreError(StoreFault.CLOSED, str(error))
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
     # Whatever else stops a write (no room, no right, a dying disk) is for the person to mend.
     return StoreError(_FAULTS.get(code, StoreFault.FULL), str(error))

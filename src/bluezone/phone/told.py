@@ -62,6 +62,13 @@ class Messages:
                         (self._store.seal(seen, f"told:{day}"), number),
                     )
 
+    def forget(self, kind: Kind) -> None:
+        """Delete all messages of one kind. Raises StoreError."""
+        with self._store.transaction():
+            for number, told in self.all():
+                if told.kind is kind:
+                    self._store.execute("DELETE FROM told WHERE id = ?", (number,))
+
     def forget_before(self, day: int) -> int:
         """Delete the messages of all UTC days before `day`; return how many."""
         gone = self._store.execute("SELECT count(*) FROM told WHERE day < ?", (day,))[0][0]

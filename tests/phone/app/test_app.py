@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from bluezone.phone.app import contacts, status
+from bluezone.phone.app import contacts, reporting, status
+from bluezone.phone.app.interface import ReportWish
 from bluezone.phone.phone import Phone
+from bluezone.phone.store import StoreError
+from bluezone.phone.told import Kind, Told
 from tests.phone.app.conftest import Asking, make_asking
-from tests.phone.conftest import World
+from tests.phone.conftest import EPOCH, World
 
 
 @asynccontextmanager
@@ -170,3 +173,110 @@ def test_everything_can_be_taken_along(asking: Asking) -> None:
     assert len(kept["heard"]) >= 3
     assert len(kept["own_keys"]) == 1
     assert kept["exchanges"]
+
+
+def test_a_diary_found_damaged_locks_nobody_out(asking: Asking) -> None:
+    """Its owner has agreed and is looking at a page: the phone goes on, with a new diary."""
+    other = asking.world.phone(1.0)
+    asking.ask("POST", "start", {"consent": True})
+
+    async def damage() -> int:
+        await asking.world.clock.sleep(1800)
+        asking.phone._store.execute("UPDATE tek SET sealed = x'00'")
+        await asking.world.clock.sleep(3600)
+        scan = asking.phone.status().last_scan
+        assert scan is not None
+        return scan.heard
+
+    assert _while_running(asking, other)(damage) == 1
+    state = asking.ask("GET", "state")
+    assert state["started"] is True
+    assert "diary-set-aside" in [problem["id"] for problem in state["problems"]]
+
+
+def test_what_was_on_its_way_does_not_outlive_a_deletion(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+
+    async def delete_meanwhile() -> None:
+        check = asyncio.create_task(asking.phone.check())
+        await asyncio.sleep(0)
+        await asking.phone.delete_everything(stop=True)
+        with suppress(StoreError):
+            await check
+
+    asking.world.run(delete_meanwhile())
+    kept = asking.phone._store.execute
+    for table in ("key_file", "exchange", "exposure_window", "tek", "scan"):
+        assert kept(f"SELECT count(*) FROM {table}") == [(0,)], table  # noqa: S608
+
+
+def test_deleted_warnings_are_gone_from_the_messages_too(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.phone.messages.add(Told(Kind.EXPOSURE, EPOCH, {"vi": "gần", "en": "near"}))
+    asking.phone.messages.add(Told(Kind.BLUETOOTH, EPOCH, {"vi": "tắt", "en": "off"}))
+    asking.ask("POST", "delete", {"what": "warnings", "confirm": True})
+    assert [one["kind"] for one in asking.ask("GET", "notices")["items"]] == ["bluetooth"]
+
+
+def _reported(asking: Asking, **wish: Any) -> Any:
+    """Send a report from the pages and wait for its end."""
+
+    async def send() -> Any:
+        question = ReportWish(code="1" * 12, consent=True, **wish)
+        await reporting.send_report(asking.app, question)
+        while asking.app.reporting.sending:
+            await asking.world.clock.sleep(1)
+        return await reporting.progress(asking.app)
+
+    return asking.world.run(send())
+
+
+def test_a_report_that_went_out_later_is_said_to_be_out(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.codes["1" * 12] = None
+    asking.world.run(asking.phone.check())
+    asking.phone._identity.current(EPOCH)
+    asking.world.national.down = True
+    assert _reported(asking).state == "failed"
+    asking.world.national.down = False
+    asking.world.run(asking.world.clock.sleep(600))
+    asking.world.run(asking.phone._check_once())
+    late = asking.ask("GET", "report")
+    assert (late["state"], late["keys"]) == ("done", 1)
+    assert asking.ask("GET", "state")["report"]["reported_at"] is not None
+
+
+def test_a_diary_that_failed_does_not_unsay_the_report(asking: Asking) -> None:
+    """The keys are public: nobody may be told that nothing was sent."""
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.codes["1" * 12] = None
+    asking.world.run(asking.phone.check())
+    asking.phone._identity.current(EPOCH)
+    done = _reported(asking, diary=True)  # this service takes no diaries
+    assert done.state == "done"
+    assert done.fault is not None
+    assert asking.phone._reporter.owed() is None
+
+
+def test_what_was_corrected_before_it_was_sent_is_what_is_sent(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.codes["1" * 12] = "2021-01-15"
+    asking.world.run(asking.phone.check())
+    asking.phone._identity.current(EPOCH)
+    asking.world.national.down = True
+    assert _reported(asking, onset="2021-01-10").state == "failed"
+    asking.world.national.down = False
+    assert _reported(asking, onset="none").state == "done"
+    (upload,) = asking.world.national.uploads
+    assert upload.keys[0].days_since_onset is None
+
+
+def test_a_report_is_forgotten_with_its_keys(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.codes["1" * 12] = None
+    asking.world.run(asking.phone.check())
+    asking.phone._identity.current(EPOCH)
+    _reported(asking)
+    asking.world.run(asking.world.clock.sleep(16 * 86400))
+    asking.phone.retain()
+    assert asking.ask("GET", "state")["report"]["reported_at"] is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bluezone.clock import Clock
 from bluezone.phone.app.interface import Text
 from bluezone.phone.phone import Phone
-from bluezone.phone.report import ReportError
+from bluezone.phone.report import ReportError, ReportFault
 from bluezone.phone.service import ServiceError
 from bluezone.phone.store import StoreError, StoreFault
 from bluezone.protocol.trust import Pins
@@ -41,7 +41,8 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault of ours
         if isinstance(error, StoreError):
             return cls(507 if error.fault is StoreFault.FULL else 500, error.fault.value, message)
         if isinstance(error, ReportError):
-            return cls(400, error.fault.name.lower().replace("_", "-"), message, "code")
+            field = "onset" if error.fault is ReportFault.ONSET_WRONG else "code"
+            return cls(400, error.fault.name.lower().replace("_", "-"), message, field)
         name = error.reason or error.fault.name.lower().replace("_", "-")
         return cls(409 if error.final else 502, name, message)
 

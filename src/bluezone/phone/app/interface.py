@@ -324,7 +324,10 @@ class ReportPreview(Answer):
 
 
 class ReportProgress(Answer):
-    """GET report. A report takes up to half a minute; a phone that dies goes on later."""
+    """GET report. A report takes up to half a minute; a phone that dies goes on later.
+
+    `keys` and `sent_at` are of the last report. `fault` of a report that is done is its diary's.
+    """
 
     state: Literal["none", "sending", "done", "failed"]
     step: str  # "", "permission", "pause", "keys" or "diary"

@@ -1,7 +1,7 @@
 """A report from the pages: it takes up to half a minute, so they ask how far it is."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from bluezone.phone.app.core import App, Refused
@@ -18,7 +18,9 @@ from bluezone.phone.report import (
     CONSENT,
     ONSET_NONE,
     ONSET_RECORDED,
+    Receipt,
     ReportError,
+    Sharing,
     Step,
     check_onset,
     typed_code,
@@ -47,24 +49,23 @@ class Reporting:
 
     task: asyncio.Task[None] | None = None
     step: Step | None = None
-    keys: int = 0
-    sent_at: float | None = None
+    began_at: float = 0.0
     handed: Handover | None = None
-    fault: Fault | None = field(default=None)
+    fault: Fault | None = None
 
     @property
     def sending(self) -> bool:
         """Whether it is under way."""
         return self.task is not None and not self.task.done()
 
-    @property
-    def state(self) -> Literal["none", "sending", "done", "failed"]:
-        """Where it stands."""
+    def state(self, receipt: Receipt | None) -> Literal["none", "sending", "done", "failed"]:
+        """Where it stands, by the receipt that the phone keeps: a report that failed here may
+        have gone out later by itself."""
         if self.sending:
             return "sending"
-        if self.fault is not None:
-            return "failed"
-        return "none" if self.sent_at is None else "done"
+        if self.task is not None and receipt is not None and receipt.sent_at >= self.began_at:
+            return "done"
+        return "none" if self.fault is None else "failed"
 
 
 def is_sending(app: App) -> bool:
@@ -117,19 +118,19 @@ async def send_report(app: App, wish: ReportWish) -> ReportProgress:
         raise Refused.saying(
             400, "no-consent", _("Nothing was sent, because you did not agree."), "consent"
         )
-    reporting = app.reporting = Reporting()
+    reporting = app.reporting = Reporting(began_at=app.clock.now())
     reporting.task = asyncio.create_task(_send(app, reporting, code, wish))
     return await progress(app)
 
 
 async def progress(app: App) -> ReportProgress:
     """`GET report`."""
-    now = app.reporting
+    now, receipt = app.reporting, app.phone.receipt()
     return ReportProgress(
-        state=now.state,
+        state=now.state(receipt),
         step=now.step.value if now.sending and now.step else "",
-        keys=now.keys,
-        sent_at=now.sent_at,
+        keys=receipt.keys if receipt else 0,
+        sent_at=receipt.sent_at if receipt else None,
         handover=handover(now.handed) if now.handed else None,
         fault=now.fault,
     )
@@ -140,11 +141,10 @@ async def _send(app: App, reporting: Reporting, code: str, wish: ReportWish) -> 
         reporting.step = reached
 
     try:
-        receipt = await app.phone.report(code, True, onset=wish.onset, on_step=step)
-        reporting.keys, reporting.sent_at = receipt.keys, receipt.sent_at
-        if wish.diary:
-            step(Step.DIARY)
-            reporting.handed = await app.phone.hand_over_diary(code, About(wish.about))
+        sharing = Sharing(wish.onset, wish.diary, About(wish.about))
+        await app.phone.report(code, True, sharing=sharing, on_step=step)
+        step(Step.DIARY)
+        reporting.handed = await app.phone.hand_over_owed()
     except (StoreError, ServiceError, ReportError) as error:
         refused = Refused.of(error)
         reporting.fault = Fault(refused.error, refused.message, refused.field)

@@ -82,7 +82,7 @@ async def state(app: App) -> State:
         ),
         today=Today(people=len(today.contacts), minutes=round(today.seconds / 60)),
         exposure=exposures.summary(app),
-        report=ReportSummary(reported_at=status.reported_at, sending=reporting.is_sending(app)),
+        report=ReportSummary(reported_at=phone.reported_at(), sending=reporting.is_sending(app)),
         unread_news=sum(item.id not in read for item in news.items) if news else 0,
         unread_notices=sum(not told.read for _number, told in phone.messages.all()),
         language=settings.language,

@@ -51,7 +51,7 @@ function sending({ step }) {
   );
 }
 
-function done({ keys, sent_at, handover }) {
+function done({ keys, sent_at, handover, fault }) {
   return [
     hero(
       "good",
@@ -71,6 +71,7 @@ function done({ keys, sent_at, handover }) {
         fact(t("Keys published"), String(keys)),
       ),
     ),
+    fault ? h("p", { class: "bad", role: "alert" }, t("My contact diary"), ": ", say(fault.message)) : null,
     handover
       ? h(
           "section",
