@@ -297,3 +297,28 @@ async def test_a_device_that_is_not_ours_says_permission(monkeypatch: pytest.Mon
     with pytest.raises(RadioError, match="no permission to use usb:0") as refusal:
         await HciRadio.open("usb:0", WallClock())
     assert refusal.value.state is RadioState.NO_PERMISSION
+
+
+def test_a_cancellation_that_comes_with_an_answer_is_not_lost() -> None:
+    """`asyncio.wait_for` loses it in Python 3.11; who stops the phone would wait for ever."""
+
+    async def run(clock: LoopClock) -> None:
+        radio = await HciRadio.attach(AirController(AirLink(Air(clock))), clock)
+        task: asyncio.Task[None]
+
+        async def answers_and_loses(command: Any, **_options: Any) -> Any:
+            task.cancel()
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                return await sends(command)
+
+        sends = radio._host.send_sync_command
+        radio._host.send_sync_command = answers_and_loses  # type: ignore[method-assign]
+        task = asyncio.create_task(radio.advertise(bytes(20)))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        radio._host.send_sync_command = sends  # type: ignore[method-assign]
+        await radio.close()
+
+    in_virtual_time(run)

@@ -168,6 +168,8 @@ def run(
             on_warning=warned,
             needs_consent=True,
         ) as phone:
+            if Home(home).is_running:  # before its pages, their key and their port are touched
+                raise PhoneRunningError
             screen.phone = phone
             screen.say(key_notice(phone.status()).text(language))
             if yes:
@@ -201,7 +203,9 @@ def run(
                     keeping.cancel()
                     await radio.close()
 
-    # Who stops a background program says SIGTERM: it ends as on Ctrl-C, its radio silent.
+    # Who stops a background program says SIGTERM: it ends as on Ctrl-C, its radio silent. A shell
+    # starts such a program with Ctrl-C ignored, which would ignore this as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with suppress(KeyboardInterrupt):
         run_or_explain(work(), language)

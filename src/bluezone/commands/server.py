@@ -21,7 +21,6 @@ from bluezone.server import installation
 from bluezone.server.app import all_jobs, create_app, open_services
 from bluezone.server.config import Environment, SettingError, Settings, load_settings
 from bluezone.server.configuration import publish_configuration
-from bluezone.server.connections import PromptConnection
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.jobs import Scheduler
@@ -42,6 +41,7 @@ from bluezone.server.places.rules import (
 )
 from bluezone.storage.database import DatabaseUrlError, StorageUnavailable
 from bluezone.web.catalogue import translate
+from bluezone.web.connections import PromptConnection
 
 _EXPLAINED = (
     SettingError,

@@ -84,6 +84,11 @@ class Home:
         key = diary_key(self.path, self._ring, entropy)
         return Store(self.diary, Sealer(key.key, entropy)), key, aside
 
+    def forget_diary(self) -> None:
+        """Delete the file itself, where it cannot be emptied and overwritten."""
+        for path in self.path.glob("diary.sqlite*"):
+            path.unlink(missing_ok=True)
+
     def forget_aside(self) -> None:
         """Delete damaged diaries that were put aside."""
         for path in self.path.glob("diary.sqlite*.damaged-*"):

@@ -344,9 +344,15 @@ class Phone:
 
     def _delete(self, stop: bool) -> None:
         look, keys = self._settings, self.page_keys
-        self._store.wipe()
+        full = False
+        try:
+            self._store.wipe()
+        except StoreError:  # a full disk: who wants space must not be refused
+            full = True
         # A check or an answer on its way must not write what it knew into the empty store.
         self._store.close()
+        if full:
+            self._home.forget_diary()
         self._home.forget_aside()
         self._set_aside = None
         store, _key, _aside = self._home.open_store(self._entropy)

@@ -330,8 +330,15 @@ class HciRadio:
 
     async def _ask(self, command: Any, send: Callable[..., Awaitable[Any]]) -> Any:
         self._require_on()
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         try:
-            return await send(command, response_timeout=_ANSWER_SECONDS)
+            answer = await send(command, response_timeout=_ANSWER_SECONDS)
+            # Bumble waits by `asyncio.wait_for`, which in Python 3.11 loses a cancellation that
+            # comes together with the answer: the tracer would live on for ever.
+            if task is not None and task.cancelling() > cancels:
+                raise asyncio.CancelledError
+            return answer
         except hci.HCI_Error as refusal:
             raise RefusedError(f"the controller refused {command.name}: {refusal}") from refusal
         except (BaseBumbleError, OSError, TimeoutError, AssertionError, RuntimeError) as fault:

@@ -1,7 +1,15 @@
 """Only the owner's browser gets anything: no other user, no other site, no forged request."""
 
-import pytest
+import asyncio
 
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bluezone.phone.app.serving import served
+from bluezone.web.loopback import listen
 from tests.phone.app.conftest import HERE, PORT, Asking, make_asking
 from tests.phone.conftest import World
 
@@ -95,3 +103,22 @@ def test_the_cookie_outlives_a_deletion_of_everything(asking: Asking) -> None:
     asking.ask("POST", "start", {"consent": True})
     asking.ask("POST", "delete", {"what": "everything", "confirm": True})
     assert asking.ask("GET", "state")["started"] is False
+
+
+async def test_who_opens_many_connections_is_closed_at_the_door() -> None:
+    """Anybody on this computer may connect; the phone needs its own connections."""
+
+    listener = listen(0)
+    host, port = listener.getsockname()
+    async with served(
+        Starlette(routes=[Route("/", lambda _: Response("here"))]), listener
+    ) as address:
+        many = [await asyncio.open_connection(host, port) for _ in range(100)]
+        await asyncio.sleep(0.2)
+        closed = [reader.at_eof() or reader.exception() is not None for reader, _ in many]
+        assert 30 <= sum(closed) < 100
+        for _reader, writer in many:
+            writer.close()
+        await asyncio.sleep(0.2)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(address)).text == "here"

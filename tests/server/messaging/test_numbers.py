@@ -217,3 +217,11 @@ async def test_no_number_and_no_code_is_on_the_disk(
     assert b"number-code" in stored, "nothing was tested"
     assert b"901234567" not in stored
     assert code not in stored
+
+
+async def test_no_code_goes_abroad(client: httpx.AsyncClient, services: Services) -> None:
+    """There are numbers that earn by the message."""
+    for number in ("+447911123456", "+88213300655", "+14155550123"):
+        answer = await request(client, number)
+        assert (answer.status_code, answer.json()["error"]) == (400, "number-foreign")
+    assert await messages(services) == []

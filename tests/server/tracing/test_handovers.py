@@ -233,3 +233,11 @@ async def test_the_disk_names_nobody_and_forgets_what_is_withdrawn(
     await ask(client, SECRET, "withdraw")
     await ask(client, bytes(16), "withdraw")
     assert not any(one[-32:] in stored() for one in sealed)
+
+
+async def test_what_staff_would_call_must_be_a_number(client: httpx.AsyncClient) -> None:
+    """Their page makes a link of it."""
+    for number in ("javascript:alert(1)", "**21*0901234567#", "0901234567", "\u202e4321"):
+        answer_ = await send(client, details(b"n" * 16, phone_number=number))
+        assert answer_.status_code == 422, number
+    assert (await send(client, details(b"n" * 16, phone_number=""))).status_code == 200

@@ -237,7 +237,7 @@ def _lines(message: ContactDetails) -> list[PreviewLine]:
         for day in message.days
     ]
     return [
-        PreviewLine(in_all_languages(_("Name")), typed(message.name)),
+        PreviewLine(in_all_languages(_("Full name")), typed(message.name)),
         PreviewLine(in_all_languages(_("Telephone")), number),
         PreviewLine(in_all_languages(_("Commune")), typed(place.name if place else "")),
         PreviewLine(in_all_languages(_("About")), in_all_languages(ABOUT[message.about])),

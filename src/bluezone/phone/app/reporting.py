@@ -32,7 +32,8 @@ from bluezone.protocol.handover import About
 from bluezone.web.catalogue import LANGUAGES, _, in_all_languages
 
 DIARY_CONSENT: Final = _(
-    "You also hand your diary to the tracers of the unit that gave you the code.\n"
+    "Besides what is published, and to nobody else, you hand your diary to the tracers of the unit"
+    " that gave you the code.\n"
     "What is sent: the random identifiers that this phone heard in {days} days, with time and"
     " strength of the signal, and a copy of its own keys. No name, no number, no place.\n"
     "Why: so that they can find contacts whose phones did not warn. They keep it for 30 days; until"

@@ -42,6 +42,9 @@ WRONG_NUMBER_CODES: Final = Budget(
     beyond=Rule("wrong number codes by network", 1, 3600),
 )
 
+# Abroad there are numbers that earn by the message; a stranger could have us pay them.
+_VIETNAM: Final = "+84"
+
 _log = structlog.get_logger()
 
 router = APIRouter()
@@ -55,6 +58,10 @@ async def request_code(request: Request, services: Parts) -> Response:
     """NumberRequest → NumberRequested. The same answer whether a message goes out or not."""
     body = await read_json(request, NumberRequest)
     number = _normal(body.phone_number)
+    if not number.startswith(_VIETNAM):
+        raise Refused(
+            400, "number-foreign", _("Codes are sent to Vietnamese mobile numbers (+84) only.")
+        )
     limits, now = services.limits, services.now
     limits.spend(REQUESTS_BY_ADDRESS, client_subject(request.client and request.client.host))
     pepper = code_pepper(services.settings.secrets_folder)

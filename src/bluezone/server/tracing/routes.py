@@ -55,6 +55,7 @@ async def details(request: Request, services: Parts) -> Response:
     """ContactDetails → HandoverAnswer, once they are durable."""
     DETAILS.spend(services.limits, _host(request))
     content = await read_json(request, ContactDetails)
+    rules.check_details(content)
     folder = services.settings.secrets_folder
     sealer, digest = service.inbox_sealer(folder), service.message_digest(folder, content)
     async with services.database.transaction() as session:

@@ -8,9 +8,16 @@ from typing import Final
 import numpy as np
 
 from bluezone.protocol.deployment import ROLLING_PERIOD
-from bluezone.protocol.handover import KEPT_DAYS, MAX_DIARY_RECORDS, HandedDiary, HandoverState
+from bluezone.protocol.handover import (
+    KEPT_DAYS,
+    MAX_DIARY_RECORDS,
+    ContactDetails,
+    HandedDiary,
+    HandoverState,
+)
 from bluezone.protocol.intervals import day_date, vietnam_day_number
 from bluezone.protocol.keys import KEY_BYTES
+from bluezone.protocol.phone_number import normal
 from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords
 from bluezone.server.errors import Refused
 from bluezone.web.catalogue import LANGUAGES, _, in_all_languages
@@ -29,6 +36,24 @@ class Kind(StrEnum):
 
 
 # --- what phones send ------------------------------------------------------------------
+def check_details(details: ContactDetails) -> None:
+    """Raises Refused (422) unless what staff would call is a telephone number, or nothing.
+
+    A page makes a link of it: `**21*…#` dialled from there would forward a worker's calls.
+    """
+    number = details.phone_number
+    try:
+        fits = not number or normal(number) == number
+    except ValueError:
+        fits = False
+    if not fits:
+        raise Refused(
+            422,
+            "number-malformed",
+            _("This is not a mobile telephone number. Please check what you typed."),
+        )
+
+
 def check_diary(diary: HandedDiary) -> ScanRecords:
     """The records of a diary. Raises Refused (422) for what is none."""
     keys_fit = all(
