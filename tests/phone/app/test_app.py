@@ -1,11 +1,13 @@
 """What the app does: begins with consent, shows who is around, warns, keeps a ledger, stops."""
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bluezone.phone.app import contacts, status
+from bluezone.phone.explanation import ExposureWarning, PartOfDay
 from bluezone.phone.phone import Phone
 from tests.phone.app.conftest import Asking, make_asking
 from tests.phone.conftest import World
@@ -135,6 +137,15 @@ def test_a_check_is_overdue_after_a_day_without_success(asking: Asking) -> None:
     asking.world.national.down = False
     asking.ask("POST", "check")
     assert not status.overdue(asking.app)
+
+
+def test_a_preview_never_passes_what_the_service_refuses(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.phone._warnings = [
+        ExposureWarning(dt.date(2021, 1, 1), (18628,), (PartOfDay.NOON,), 20, 1, 0)
+    ] * 16
+    fault = asking.ask("POST", "details/preview", {}, 400)
+    assert fault["error"] == "details-malformed"
 
 
 def test_the_preview_is_exactly_what_would_be_sent(asking: Asking) -> None:

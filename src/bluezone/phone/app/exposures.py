@@ -201,7 +201,7 @@ def _message(app: App, wish: Details) -> ContactDetails:
                 in_all_languages(_("This is too long: at most {limit} characters."), limit=limit),
                 name,
             )
-    return details_of(
+    message = details_of(
         name=wish.name,
         phone_number=phone_number,
         receipt=app.phone.telephone.receipt(),
@@ -211,6 +211,18 @@ def _message(app: App, wish: Details) -> ContactDetails:
         note=wish.note,
         language=app.phone.settings.language,
     )
+    # As the service reads it: what can be previewed is never refused there for its form.
+    try:
+        return msgspec.json.decode(msgspec.json.encode(message), type=ContactDetails)
+    except msgspec.ValidationError as error:
+        raise Refused(
+            400,
+            "details-malformed",
+            in_all_languages(
+                _("This cannot be sent as it is ({detail}). Change it, and look again."),
+                detail=str(error),
+            ),
+        ) from error
 
 
 def _lines(message: ContactDetails) -> list[PreviewLine]:

@@ -193,7 +193,7 @@ def details_of(
             ExposureDay(
                 warning.day.isoformat(),
                 tuple(part.value for part in warning.parts),
-                warning.minutes,
+                min(warning.minutes, 1440),  # of before such minutes were counted once
                 warning.certainty.name.lower(),
             )
             for warning in warnings
