@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import msgspec
+
 from bluezone.phone.app import contacts, status
 from bluezone.phone.explanation import ExposureWarning, PartOfDay
 from bluezone.phone.phone import Phone
@@ -137,6 +139,27 @@ def test_a_check_is_overdue_after_a_day_without_success(asking: Asking) -> None:
     asking.world.national.down = False
     asking.ask("POST", "check")
     assert not status.overdue(asking.app)
+
+
+def test_a_check_is_overdue_on_a_computer_that_is_started_anew_each_day(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.down = True
+    asking.world.run(asking.world.clock.sleep(30 * 3600))
+    asking.app.began_at = asking.world.clock.now()  # as after a restart
+    assert not status.overdue(asking.app), "it has just begun"
+    asking.world.run(asking.world.clock.sleep(900))
+    assert status.overdue(asking.app)
+
+
+def test_a_success_in_the_future_proves_nothing(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.ask("POST", "check")
+    now = asking.world.clock.now()
+    asking.phone._checker.documents.state = msgspec.structs.replace(
+        asking.phone._checker.documents.state, succeeded_at=now + 40 * 86400
+    )
+    asking.world.run(asking.world.clock.sleep(25 * 3600))
+    assert status.overdue(asking.app)
 
 
 def test_a_preview_never_passes_what_the_service_refuses(asking: Asking) -> None:
