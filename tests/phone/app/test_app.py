@@ -162,6 +162,24 @@ def test_a_success_in_the_future_proves_nothing(asking: Asking) -> None:
     assert status.overdue(asking.app)
 
 
+def test_what_is_on_its_way_is_in_the_ledger(asking: Asking) -> None:
+    asking.phone.begin()
+
+    async def give_up() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asking.phone.ledger.send("/v1/invitations", b"{}")
+
+    async def never(_path: str, _body: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    asking.phone._service.send = never  # type: ignore[method-assign]
+    asking.world.run(give_up())
+    (entry,) = asking.ask("GET", "ledger")["entries"]
+    assert (entry["ok"], entry["sent"]) == (False, 2)
+
+
 def test_a_preview_never_passes_what_the_service_refuses(asking: Asking) -> None:
     asking.ask("POST", "start", {"consent": True})
     asking.phone._warnings = [
