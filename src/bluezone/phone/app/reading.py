@@ -97,9 +97,10 @@ async def read_notices(app: App) -> Notices:
 async def invitation(app: App) -> Invitation:
     """`GET invitation`."""
     code, link = app.phone.invitations.code(), app.phone.invitations.link()
-    installed: int | None = None
-    with suppress(ServiceError):  # the code works without the count
-        installed = await app.phone.invitations.count()
+    installed = app.phone.invitations.known_count()
+    if app.phone.active:
+        with suppress(ServiceError):  # the code works without the count
+            installed = await app.phone.invitations.count()
     picture = io.BytesIO()
     segno.make(link, error="m").save(picture, kind="svg", scale=6, border=2, xmldecl=False)
     return Invitation(
