@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
+import pytest
 
 from bluezone.phone.app import contacts, status
 from bluezone.phone.explanation import ExposureWarning, PartOfDay
@@ -160,6 +161,26 @@ def test_a_success_in_the_future_proves_nothing(asking: Asking) -> None:
     )
     asking.world.run(asking.world.clock.sleep(25 * 3600))
     assert status.overdue(asking.app)
+
+
+@pytest.mark.parametrize(("stopped", "error"), [(False, "not-begun"), (True, "stopped")])
+def test_who_has_not_begun_or_has_stopped_asks_the_service_nothing(
+    asking: Asking, stopped: bool, error: str
+) -> None:
+    if stopped:
+        asking.ask("POST", "stop")
+    assert asking.ask("GET", "news")["items"] == []
+    assert asking.ask("GET", "invitation")["installed"] is None
+    for path, question in (
+        ("check", None),
+        ("details", {"consent": True}),
+        ("handovers/refresh", None),
+    ):
+        assert asking.ask("POST", path, question, 409)["error"] == error
+    if stopped:
+        question = {"phone_number": "090 123 4567"}
+        assert asking.ask("POST", "number", question, 409)["error"] == error
+    assert asking.world.national.requests == []
 
 
 def test_what_is_on_its_way_is_in_the_ledger(asking: Asking) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bluezone.phone.app.core import App, Refused, no_such_commune, not_a_number
+from bluezone.phone.app.core import App, Refused, need_active, no_such_commune, not_a_number
 from bluezone.phone.app.interface import (
     Details,
     Exposure,
@@ -153,23 +153,26 @@ async def send_details(app: App, wish: Details) -> Handover:
         raise Refused.saying(
             400, "no-consent", _("Nothing was sent, because you did not agree."), "consent"
         )
+    need_active(app.phone)
     return handover(await app.phone.handovers.send_details(message))
 
 
 async def refresh(app: App) -> Exposures:
     """`POST handovers/refresh`."""
+    need_active(app.phone)
     await app.phone.handovers.refresh()
     return await exposures(app)
 
 
 async def withdraw(app: App, wish: HandoverName) -> Exposures:
     """`POST handovers/withdraw`."""
-    try:
-        await app.phone.handovers.withdraw(wish.reference)
-    except LookupError:
+    handovers = app.phone.handovers
+    if all(one.reference != wish.reference for one in handovers.all()):
         raise Refused.saying(
             404, "handover-unknown", _("Nothing with this reference was sent from here.")
-        ) from None
+        )
+    need_active(app.phone)
+    await handovers.withdraw(wish.reference)
     return await exposures(app)
 
 

@@ -41,10 +41,14 @@ _SOURCE: Final = Path(__file__).parents[2]  # what runs is the source itself
 
 
 async def news(app: App) -> News:
-    """`GET news`. Asks the service if it has not been asked for ten minutes."""
+    """`GET news`. Asks the service if it has not been asked for ten minutes.
+
+    A phone that has not begun or has stopped answers what it knows, and asks nobody.
+    """
     error: Text | None = None
     _news, checked_at = app.phone.announcements.news()
-    if checked_at is None or not 0 <= app.clock.now() - checked_at < _FRESH_SECONDS:
+    fresh = checked_at is not None and 0 <= app.clock.now() - checked_at < _FRESH_SECONDS
+    if app.phone.active and not fresh:
         try:
             await app.phone.announcements.refresh_news(await app.phone.trust())
         except (ServiceError, ReportError, AnnouncementError) as fault:

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import UNSET
 
 from bluezone.phone.app import exposures, reporting
-from bluezone.phone.app.core import App, Refused, no_such_commune, not_a_number
+from bluezone.phone.app.core import App, Refused, need_active, no_such_commune, not_a_number
 from bluezone.phone.app.interface import (
     VERSION,
     Carriers,
@@ -110,8 +110,8 @@ def overdue(app: App) -> bool:
 
 async def check(app: App) -> State:
     """`POST check`: look for exposures now."""
-    if app.phone.active:
-        await app.phone.check()
+    need_active(app.phone)
+    await app.phone.check()
     return await state(app)
 
 
@@ -170,7 +170,9 @@ async def change_settings(app: App, wish: ChangeSettings) -> Settings:
 
 
 async def number(app: App, wish: Number) -> NumberSent:
-    """`POST number`."""
+    """`POST number`. Also asked on the page of the first start, once its reader has agreed."""
+    if app.phone.settings.stopped_at is not None:
+        need_active(app.phone)
     try:
         understood, expires_at = await app.phone.telephone.ask(
             wish.phone_number, app.phone.settings.language
