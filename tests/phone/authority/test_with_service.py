@@ -163,7 +163,12 @@ async def test_the_station_of_the_commune_is_known(street: Street, phone: Phone)
     station = phone.announcements.station(COMMUNE)
     assert station is not None
     assert station.phone == "024 3 123 4567"
+    assert not phone.announcements.stations_due("01")
+    assert phone.announcements.stations_due("79"), "the province was changed"
+    street.clock.advance(8 * 86400)
+    assert phone.announcements.stations_due("01")
     await phone.announcements.refresh_stations("01", trust)  # unchanged: an ETag
+    assert not phone.announcements.stations_due("01")
     assert phone.announcements.station("00008") is None
 
 
