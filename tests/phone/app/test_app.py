@@ -201,6 +201,16 @@ def test_what_is_on_its_way_is_in_the_ledger(asking: Asking) -> None:
     assert (entry["ok"], entry["sent"]) == (False, 2)
 
 
+def test_what_waits_is_shown_and_can_be_withdrawn(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.down = True
+    asking.ask("POST", "details", {"consent": True}, 502)
+    (waiting,) = asking.ask("GET", "exposures")["handovers"]
+    assert waiting["state"] == "waiting"
+    reference = {"reference": waiting["reference"]}
+    assert asking.ask("POST", "handovers/withdraw", reference)["handovers"] == []
+
+
 def test_a_preview_never_passes_what_the_service_refuses(asking: Asking) -> None:
     asking.ask("POST", "start", {"consent": True})
     asking.phone._warnings = [

@@ -114,8 +114,12 @@ class Alerts:
             with suppress(ServiceError, ReportError, AnnouncementError):
                 new = await phone.announcements.refresh_news(await phone.trust())
                 await phone.invitations.tell()
-                for changed in await phone.handovers.refresh():
-                    await self._staff_said(changed)
+                heard: list[Handover] = []
+                try:
+                    await phone.handovers.refresh(heard.append, due_only=True)
+                finally:
+                    for changed in heard:
+                        await self._staff_said(changed)
                 self._news_at = now + NEWS_SECONDS
                 await self._important_news(new)
         place = commune(phone.settings.commune or "")

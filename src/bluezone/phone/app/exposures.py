@@ -181,7 +181,7 @@ def handover(kept: KeptHandover) -> Handover:
     return Handover(
         reference=kept.reference,
         kind=kept.kind,
-        state=kept.state.value,
+        state="waiting" if kept.unsent else kept.state.value,
         message=kept.message,
         sent_at=kept.sent_at,
         updated_at=kept.updated_at,
