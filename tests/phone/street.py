@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import httpx
+import msgspec
 import pytest
 
 from bluezone.clock import ManualClock
@@ -51,6 +52,7 @@ class Street:
         self.phones: list[Phone] = []
         self.requests: list[httpx.Request] = []
         self.instead: dict[str, bytes] = {}  # path -> what comes instead of the service's answer
+        self.refusing: dict[str, tuple[int, str]] = {}  # path -> status and reason instead
         self.losing = ""  # path whose answers are lost on their way back
 
     def phone(self, name: str, x: float) -> Phone:
@@ -89,6 +91,10 @@ class _Network(httpx.AsyncBaseTransport):
         path = request.url.path
         if path in self._street.instead:
             return httpx.Response(200, stream=httpx.ByteStream(self._street.instead[path]))
+        if path in self._street.refusing:
+            status, reason = self._street.refusing[path]
+            body = msgspec.json.encode({"error": reason, "message": {}}) if reason else b""
+            return httpx.Response(status, stream=httpx.ByteStream(body))
         answer = await self._service.handle_async_request(request)
         if path == self._street.losing:
             raise httpx.ReadError("the network went away", request=request)

@@ -78,3 +78,12 @@ def test_the_words_say_how_sure_the_estimate_is(certainty: ExposureClass, words:
 def test_nothing_cannot_be_explained() -> None:
     with pytest.raises(ValueError, match="no exposure window"):
         explain(DAY, [], EPOCH, ExposureClass.LIKELY)
+
+
+def test_minutes_near_two_cases_at_once_count_once() -> None:
+    midnight = EPOCH - 8 * 3600
+    both = [_window(midnight + 3600 * hour, 60, case) for hour in range(13) for case in (0, 1)]
+    assert explain(DAY, both, EPOCH, ExposureClass.CERTAIN).minutes == 13 * 60
+    day = [_window(midnight + 3600 * hour, 60) for hour in range(24)]
+    late = _window(midnight + 86400 - 60, 28, 1)
+    assert explain(DAY, [*day, late], EPOCH, ExposureClass.CERTAIN).minutes == 1440

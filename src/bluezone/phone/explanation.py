@@ -57,6 +57,8 @@ _CERTAINTY_WORDS: Final = {
     ExposureClass.CERTAIN: _("almost certainly within 2 metres for 15 minutes or more"),
 }
 
+_DAY_MINUTES: Final = 24 * 60  # a window that began before midnight may end after it
+
 # The Ministry of Health's COVID-19 line since 2020.
 HOTLINE: Final = "1900 9095"
 
@@ -66,8 +68,9 @@ class ExposureWarning:
     """One Vietnamese day on which the owner was in close contact with confirmed cases.
 
     `key_days` are the days (since 1970-01-01, UTC) of the reported keys, `minutes` the whole
-    time together, `encounters` how many keys it came from, `noticed_at` the Unix time of the
-    first check that showed it, `certainty` how sure it is that they were close for 15 minutes.
+    time together (two cases at once count once), `encounters` how many keys it came from,
+    `noticed_at` the Unix time of the first check that showed it, `certainty` how sure it is that
+    they were close for 15 minutes.
     """
 
     day: dt.date
@@ -135,8 +138,24 @@ def explain(
         day=day,
         key_days=tuple(sorted({window.day for window in windows})),
         parts=tuple(part for part in PartOfDay if part in parts),
-        minutes=round(sum(window.seconds for window in windows) / 60),
+        minutes=_minutes(windows),
         encounters=len({window.encounter for window in windows}),
         noticed_at=round(noticed_at),
         certainty=certainty,
     )
+
+
+def _minutes(windows: Sequence[ExposureWindow]) -> int:
+    """How long anybody of them was near: the union of the scans' times, a day at most."""
+    seconds, end = 0.0, float("-inf")
+    spans: list[tuple[int, int]] = []
+    for window in windows:
+        for scan in window.scan_instances:
+            if scan.time is None:  # of another system: nothing says whether it was at once
+                seconds += scan.seconds_since_last_scan
+            else:
+                spans.append((scan.time - scan.seconds_since_last_scan, scan.time))
+    for begin, stop in sorted(spans):
+        seconds += max(0.0, stop - max(begin, end))
+        end = max(end, stop)
+    return min(_DAY_MINUTES, round(seconds / 60))

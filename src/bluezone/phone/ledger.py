@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from bluezone.clock import Clock
-from bluezone.phone.service import Fetched, Service, ServiceError
+from bluezone.phone.service import Fetched, Service
 from bluezone.phone.store import Store, StoreError
 from bluezone.protocol.intervals import utc_day_number
 from bluezone.web.catalogue import _
@@ -35,6 +35,7 @@ class Purpose(Enum):
     ASKED = _("Asked what became of what you sent, or took it back.")
     NUMBER = _("Your telephone number, to send a code to it.")
     INVITED = _("Counted an invitation: its code, nothing of you.")
+    INVITATIONS = _("Asked how many came by your invitation.")
 
 
 _BY_PATH: Final = (
@@ -50,6 +51,7 @@ _BY_PATH: Final = (
     ("/v1/handovers/diary", Purpose.DIARY),
     ("/v1/handovers/", Purpose.ASKED),
     ("/v1/phone-numbers", Purpose.NUMBER),
+    ("/v1/invitations/count", Purpose.INVITATIONS),
     ("/v1/invitations", Purpose.INVITED),
 )
 
@@ -80,24 +82,16 @@ class LedgeredService:
 
     async def fetch(self, path: str, max_bytes: int, etag: str | None = None) -> Fetched:
         """As `Service.fetch`."""
-        try:
-            fetched = await self._service.fetch(path, max_bytes, etag)
-        except ServiceError:
-            self._write(path, 0, 0, ok=False)
-            raise
-        self._write(path, 0, len(fetched.body or b""))
+        entry = self._begun(path, 0)
+        fetched = await self._service.fetch(path, max_bytes, etag)
+        self._done(entry, len(fetched.body or b""))
         return fetched
 
     async def send(self, path: str, body: bytes, *, decoy: bool = False) -> bytes:
         """As `Service.send`; `decoy` says that it is chaff."""
-        purpose = Purpose.DECOY if decoy else None
-        try:
-            answer = await self._service.send(path, body)
-        except ServiceError:
-            # A refusal was sent as well, and of a broken connection nobody knows.
-            self._write(path, len(body), 0, ok=False, purpose=purpose)
-            raise
-        self._write(path, len(body), len(answer), purpose=purpose)
+        entry = self._begun(path, len(body), Purpose.DECOY if decoy else None)
+        answer = await self._service.send(path, body)
+        self._done(entry, len(answer))
         return answer
 
     def entries(self) -> list[Exchange]:
@@ -115,21 +109,33 @@ class LedgeredService:
         self._store.execute("DELETE FROM exchange WHERE day < ?", (day,))
         return int(gone)
 
-    def _write(
-        self,
-        path: str,
-        sent: int,
-        received: int,
-        *,
-        ok: bool = True,
-        purpose: Purpose | None = None,
-    ) -> None:
+    def _begun(
+        self, path: str, sent: int, purpose: Purpose | None = None
+    ) -> tuple[bytes, Exchange] | None:
+        """Write down an exchange before anything leaves: it may be cancelled, or the phone die.
+
+        A refusal was sent as well, and of a broken connection nobody knows: until the answer is
+        here it stands there as failed.
+        """
         purpose = purpose or next(one for start, one in _BY_PATH if path.startswith(start))
         now = self._clock.now()
         day = utc_day_number(now)
-        entry = Exchange(now, purpose.name, path, sent, received, ok)
+        entry = Exchange(now, purpose.name, path, sent, 0, ok=False)
         with suppress(StoreError):  # a full disk must not keep a warning away; it is said elsewhere
+            sealed = self._store.seal(entry, f"exchange:{day}")
+            self._store.execute("INSERT INTO exchange (day, sealed) VALUES (?, ?)", (day, sealed))
+            return sealed, entry
+        return None
+
+    def _done(self, begun: tuple[bytes, Exchange] | None, received: int) -> None:
+        if begun is None:
+            return
+        sealed, entry = begun
+        day = utc_day_number(entry.time)
+        answered = msgspec.structs.replace(entry, received=received, ok=True)
+        with suppress(StoreError):
+            # By its content: after "delete everything" its number may be another's.
             self._store.execute(
-                "INSERT INTO exchange (day, sealed) VALUES (?, ?)",
-                (day, self._store.seal(entry, f"exchange:{day}")),
+                "UPDATE exchange SET sealed = ? WHERE day = ? AND sealed = ?",
+                (self._store.seal(answered, f"exchange:{day}"), day, sealed),
             )

@@ -175,7 +175,7 @@ class Phone:
         self.announcements = Announcements(store, self.ledger, clock)
         self.handovers = Handovers(store, self.ledger, clock, entropy)
         self.telephone = Telephone(store, self.ledger)
-        self.invitations = Invitations(store, self.ledger, entropy)
+        self.invitations = Invitations(store, self.ledger, clock, entropy)
         self.page_keys = PageKeys(store, clock)
         self._chaff = Chaff(self.ledger, clock, self._rng, entropy)
         self._reporter = Reporter(store, self._identity, self.ledger, clock, self._rng, entropy)

@@ -19,12 +19,16 @@ class Kind(StrEnum):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """One message, in every language."""
+    """One message, in every language.
+
+    `shown` says that it was brought to its owner outside the pages; at night it waits for that.
+    """
 
     kind: Kind
     time: float
     text: dict[str, str]
     read: bool = False
+    shown: bool = True
 
 
 class Messages:
@@ -50,17 +54,32 @@ class Messages:
             )
         ]
 
+    def unshown(self) -> list[tuple[int, Told]]:
+        """Those that are still to be shown, oldest first. Raises StoreError."""
+        return [(number, told) for number, told in reversed(self.all()) if not told.shown]
+
+    def mark_shown(self, number: int, told: Told) -> None:
+        """Raises StoreError."""
+        self._change(number, msgspec.structs.replace(told, shown=True))
+
+    def take_back(self, kind: Kind) -> None:
+        """Delete what was not shown yet of a kind: it is mended. Raises StoreError."""
+        for number, told in self.unshown():
+            if told.kind is kind:
+                self._store.execute("DELETE FROM told WHERE id = ?", (number,))
+
     def mark_read(self) -> None:
         """All of them. Raises StoreError."""
         with self._store.transaction():
             for number, told in self.all():
                 if not told.read:
-                    day = utc_day_number(told.time)
-                    seen = msgspec.structs.replace(told, read=True)
-                    self._store.execute(
-                        "UPDATE told SET sealed = ? WHERE id = ?",
-                        (self._store.seal(seen, f"told:{day}"), number),
-                    )
+                    self._change(number, msgspec.structs.replace(told, read=True))
+
+    def _change(self, number: int, told: Told) -> None:
+        self._store.execute(
+            "UPDATE told SET sealed = ? WHERE id = ?",
+            (self._store.seal(told, f"told:{utc_day_number(told.time)}"), number),
+        )
 
     def forget(self, kind: Kind) -> None:
         """Delete all messages of one kind. Raises StoreError."""

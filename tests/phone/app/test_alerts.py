@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bluezone.phone.app.alerts import Alerts
+from bluezone.phone.authority.announcements import AnnouncementError
 from bluezone.phone.explanation import ExposureWarning, PartOfDay
 from bluezone.phone.told import Kind
 from bluezone.radio.direct import DirectRadio
@@ -73,7 +74,7 @@ def test_the_night_is_quiet_but_for_an_exposure(owner_at: Any) -> None:
     owner.wait(6)  # past 06:00
     assert [text.split()[0] for text, _ in owner.heard][1:] == ["Bluetooth"]
     kinds = [told.kind for _, told in owner.asking.phone.messages.all()]
-    assert kinds == [Kind.BLUETOOTH, Kind.EXPOSURE]
+    assert kinds == [Kind.EXPOSURE, Kind.BLUETOOTH]
 
 
 def test_what_is_mended_before_the_morning_is_not_said(owner_at: Any) -> None:
@@ -110,3 +111,59 @@ def test_a_stopped_phone_says_nothing(owner_at: Any) -> None:
     owner.radio.state = RadioState.OFF
     owner.wait(30)
     assert owner.heard == []
+
+
+def test_what_waits_for_the_morning_outlives_a_restart(owner_at: Any) -> None:
+    owner = owner_at(_NIGHT)
+    owner.radio.state = RadioState.OFF
+    owner.wait(6.5)
+    owner.alerts = Alerts(owner.asking.app, owner._notify)
+    owner.wait(0.8)  # past 06:00, and too short to notice it anew
+    assert [text.split()[0] for text, _ in owner.heard] == ["Bluetooth"]
+
+
+def test_nothing_outlives_that_everything_is_deleted(owner_at: Any) -> None:
+    owner = owner_at(_NIGHT)
+    owner.radio.state = RadioState.OFF
+    owner.wait(3)
+    owner.asking.world.run(owner.asking.phone.delete_everything())
+    owner.wait(8)
+    owner.asking.phone.begin()
+    owner.wait(0.5)
+    assert owner.heard == []
+    owner.wait(2)
+    assert len(owner.heard) == 1, "told anew"
+
+
+def test_refused_news_keep_nothing_else_waiting(owner_at: Any) -> None:
+    owner = owner_at(_NOON)
+    owner.asking.phone.invitations.remember("ABCDEFGH")
+    phone = owner.asking.phone
+
+    async def refused(_trust: Any) -> list[str]:
+        raise AnnouncementError("forged")
+
+    phone.announcements.refresh_news = refused
+    owner.wait(0.2)
+    paths = [request.url.path for request in owner.asking.world.national.requests]
+    assert "/v1/invitations" in paths
+
+
+def test_a_clock_that_is_set_back_stops_no_questions(owner_at: Any) -> None:
+    owner = owner_at(_NOON)
+    owner.wait(0.2)
+    requests = owner.asking.world.national.requests
+    before = sum(request.url.path == "/v1/news.json" for request in requests)
+    owner.alerts._news_at += 30 * 86400  # as seen from a clock that is a month behind
+    owner.wait(0.2)
+    assert sum(request.url.path == "/v1/news.json" for request in requests) == before + 1
+
+
+def test_the_stations_of_another_province_are_fetched_at_once(owner_at: Any) -> None:
+    owner = owner_at(_NOON)
+    for commune in ("00004", "25747"):
+        owner.asking.phone.choose(commune=commune)
+        owner.wait(0.2)
+    paths = [request.url.path for request in owner.asking.world.national.requests]
+    stations = [path for path in paths if path.startswith("/v1/stations/")]
+    assert stations == ["/v1/stations/01.json", "/v1/stations/79.json"]

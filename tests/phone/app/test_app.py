@@ -1,12 +1,17 @@
 """What the app does: begins with consent, shows who is around, warns, keeps a ledger, stops."""
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import msgspec
+import pytest
+
 from bluezone.phone.app import contacts, reporting, status
 from bluezone.phone.app.interface import ReportWish
+from bluezone.phone.explanation import ExposureWarning, PartOfDay
 from bluezone.phone.phone import Phone
 from bluezone.phone.store import StoreError
 from bluezone.phone.told import Kind, Told
@@ -138,6 +143,85 @@ def test_a_check_is_overdue_after_a_day_without_success(asking: Asking) -> None:
     asking.world.national.down = False
     asking.ask("POST", "check")
     assert not status.overdue(asking.app)
+
+
+def test_a_check_is_overdue_on_a_computer_that_is_started_anew_each_day(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.down = True
+    asking.world.run(asking.world.clock.sleep(30 * 3600))
+    asking.app.began_at = asking.world.clock.now()  # as after a restart
+    assert not status.overdue(asking.app), "it has just begun"
+    asking.world.run(asking.world.clock.sleep(900))
+    assert status.overdue(asking.app)
+
+
+def test_a_success_in_the_future_proves_nothing(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.ask("POST", "check")
+    now = asking.world.clock.now()
+    asking.phone._checker.documents.state = msgspec.structs.replace(
+        asking.phone._checker.documents.state, succeeded_at=now + 40 * 86400
+    )
+    asking.world.run(asking.world.clock.sleep(25 * 3600))
+    assert status.overdue(asking.app)
+
+
+@pytest.mark.parametrize(("stopped", "error"), [(False, "not-begun"), (True, "stopped")])
+def test_who_has_not_begun_or_has_stopped_asks_the_service_nothing(
+    asking: Asking, stopped: bool, error: str
+) -> None:
+    if stopped:
+        asking.ask("POST", "stop")
+    assert asking.ask("GET", "news")["items"] == []
+    assert asking.ask("GET", "invitation")["installed"] is None
+    for path, question in (
+        ("check", None),
+        ("details", {"consent": True}),
+        ("handovers/refresh", None),
+    ):
+        assert asking.ask("POST", path, question, 409)["error"] == error
+    if stopped:
+        question = {"phone_number": "090 123 4567"}
+        assert asking.ask("POST", "number", question, 409)["error"] == error
+    assert asking.world.national.requests == []
+
+
+def test_what_is_on_its_way_is_in_the_ledger(asking: Asking) -> None:
+    asking.phone.begin()
+
+    async def give_up() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asking.phone.ledger.send("/v1/invitations", b"{}")
+
+    async def never(_path: str, _body: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    asking.phone._service.send = never  # type: ignore[method-assign]
+    asking.world.run(give_up())
+    (entry,) = asking.ask("GET", "ledger")["entries"]
+    assert (entry["ok"], entry["sent"]) == (False, 2)
+
+
+def test_what_waits_is_shown_and_can_be_withdrawn(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.world.national.down = True
+    asking.ask("POST", "details", {"consent": True}, 502)
+    (waiting,) = asking.ask("GET", "exposures")["handovers"]
+    assert waiting["state"] == "waiting"
+    reference = {"reference": waiting["reference"]}
+    assert asking.ask("POST", "handovers/withdraw", reference)["handovers"] == []
+
+
+def test_a_preview_never_passes_what_the_service_refuses(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    for day in range(1, 17):
+        asking.phone._checker.exposures.warn(
+            ExposureWarning(dt.date(2021, 1, day), (18628,), (PartOfDay.NOON,), 20, 1, 0)
+        )
+    fault = asking.ask("POST", "details/preview", {}, 400)
+    assert fault["error"] == "details-malformed"
 
 
 def test_the_preview_is_exactly_what_would_be_sent(asking: Asking) -> None:

@@ -13,6 +13,7 @@ from bluezone.phone.authority.announcements import AnnouncementError
 from bluezone.phone.authority.handovers import Handover, details_of
 from bluezone.phone.phone import Phone
 from bluezone.phone.service import ServiceError, ServiceFault
+from bluezone.phone.told import Kind
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.protocol.handover import (
     About,
@@ -88,9 +89,12 @@ async def test_details_reach_the_inbox_and_the_answer_the_phone(
 ) -> None:
     sent = await phone.handovers.send_details(_details())
     assert sent.state is HandoverState.RECEIVED
-    assert await phone.handovers.refresh() == []
+    heard: list[Handover] = []
+    await phone.handovers.refresh(heard.append)
+    assert heard == []
     await _decide(street, sent, HandoverState.CONFIRMED)
-    (changed,) = await phone.handovers.refresh()
+    await phone.handovers.refresh(heard.append)
+    (changed,) = heard
     assert changed.state is HandoverState.CONFIRMED
     assert "Ở nhà" in changed.message["vi"]
 
@@ -110,13 +114,126 @@ async def test_an_answer_lost_on_its_way_makes_no_second_item(street: Street, ph
     street.losing = "/v1/handovers/details"
     with pytest.raises(ServiceError):
         await phone.handovers.send_details(_details())
-    assert phone.handovers.all() == []
+    (waiting,) = phone.handovers.all()
+    assert waiting.unsent
     street.losing = ""
     await phone.handovers.resume()
     (sent,) = phone.handovers.all()
+    assert not sent.unsent
     async with street.national.services.database.read() as session:
         assert len((await session.scalars(select(HandoverContent))).all()) == 1
     assert sent.state is HandoverState.RECEIVED
+
+
+async def _at_the_service(street: Street) -> int:
+    async with street.national.services.database.read() as session:
+        return len((await session.scalars(select(HandoverContent))).all())
+
+
+async def test_what_waits_can_be_withdrawn_though_its_answer_was_lost(
+    street: Street, phone: Phone
+) -> None:
+    street.losing = "/v1/handovers/details"
+    with pytest.raises(ServiceError):
+        await phone.handovers.send_details(_details())
+    (waiting,) = phone.handovers.all()
+    assert await _at_the_service(street) == 1
+    await phone.handovers.withdraw(waiting.reference)
+    assert phone.handovers.all() == []
+    assert await _at_the_service(street) == 0
+
+
+async def test_what_waits_and_is_replaced_is_withdrawn_there(street: Street, phone: Phone) -> None:
+    street.losing = "/v1/handovers/details"
+    for note in ("one", "two"):
+        with pytest.raises(ServiceError):
+            await phone.handovers.send_details(_details(note=note))
+    assert len(phone.handovers.all()) == 1
+    assert await _at_the_service(street) == 2
+    street.losing = ""
+    await phone.handovers.resume()
+    assert await _at_the_service(street) == 1
+    asked = len(street.requests)
+    await phone.handovers.resume()
+    assert len(street.requests) == asked, "it is done"
+
+
+async def test_what_waited_for_a_day_is_never_sent(street: Street, phone: Phone) -> None:
+    street.losing = "/v1/handovers/details"
+    with pytest.raises(ServiceError):
+        await phone.handovers.send_details(_details())
+    street.losing = "/v1/handovers/withdraw"
+    street.clock.advance(86400)
+    await phone.handovers.resume()
+    assert phone.handovers.all() == []
+    ((_number, told),) = phone.messages.all()
+    assert (told.kind, told.shown) == (Kind.HEALTH_STAFF, False)
+    with pytest.raises(ServiceError):
+        await phone.handovers.resume()
+    street.losing = ""
+    await phone.handovers.resume()
+    assert await _at_the_service(street) == 0
+
+
+async def test_a_refusal_on_a_later_try_is_told(street: Street, phone: Phone) -> None:
+    street.losing = "/v1/handovers/details"
+    with pytest.raises(ServiceError):
+        await phone.handovers.send_details(_details())
+    street.losing = ""
+    street.refusing["/v1/handovers/details"] = (403, "not-wanted")
+    with pytest.raises(ServiceError):
+        await phone.handovers.resume()
+    assert phone.handovers.all() == []
+    assert [told.kind for _number, told in phone.messages.all()] == [Kind.HEALTH_STAFF]
+
+
+async def test_only_the_service_itself_says_that_nothing_is_there(
+    street: Street, phone: Phone
+) -> None:
+    sent = await phone.handovers.send_details(_details())
+    for path in ("status", "withdraw"):
+        street.refusing[f"/v1/handovers/{path}"] = (404, "")
+    with pytest.raises(ServiceError):
+        await phone.handovers.refresh()
+    with pytest.raises(ServiceError):
+        await phone.handovers.withdraw(sent.reference)
+    assert phone.handovers.all() == [sent]
+    street.refusing["/v1/handovers/status"] = (404, "handover-unknown")
+    await phone.handovers.refresh()
+    assert phone.handovers.all() == []
+
+
+async def test_a_change_is_heard_though_the_next_question_fails(
+    street: Street, phone: Phone
+) -> None:
+    await phone.handovers.send_details(_details(note="one"))
+    second = await phone.handovers.send_details(_details(note="two"))
+    await _decide(street, second, HandoverState.CLEARED)  # the newest is asked for first
+    heard: list[Handover] = []
+
+    def then_fail(changed: Handover) -> None:
+        heard.append(changed)
+        street.refusing["/v1/handovers/status"] = (503, "")
+
+    with pytest.raises(ServiceError):
+        await phone.handovers.refresh(then_fail)
+    assert [one.state for one in heard] == [HandoverState.CLEARED]
+
+
+async def test_a_decision_is_asked_for_daily(street: Street, phone: Phone) -> None:
+    sent = await phone.handovers.send_details(_details())
+    await _decide(street, sent, HandoverState.CONFIRMED)
+
+    async def asked() -> int:
+        before = len(street.requests)
+        await phone.handovers.refresh(due_only=True)
+        return len(street.requests) - before
+
+    assert [await asked(), await asked()] == [1, 0]
+    street.clock.advance(23 * 3600)
+    assert await asked() == 0
+    street.clock.advance(14 * 3600)
+    assert await asked() == 1
 
 
 async def test_a_case_hands_over_the_diary_under_its_code(street: Street, phone: Phone) -> None:
@@ -163,7 +280,12 @@ async def test_the_station_of_the_commune_is_known(street: Street, phone: Phone)
     station = phone.announcements.station(COMMUNE)
     assert station is not None
     assert station.phone == "024 3 123 4567"
+    assert not phone.announcements.stations_due("01")
+    assert phone.announcements.stations_due("79"), "the province was changed"
+    street.clock.advance(8 * 86400)
+    assert phone.announcements.stations_due("01")
     await phone.announcements.refresh_stations("01", trust)  # unchanged: an ETag
+    assert not phone.announcements.stations_due("01")
     assert phone.announcements.station("00008") is None
 
 
@@ -198,7 +320,9 @@ async def test_who_invites_is_told_how_many(street: Street, phone: Phone) -> Non
     other.invitations.remember(phone.invitations.code())
     await other.invitations.tell()
     await other.invitations.tell()  # once only
-    assert await phone.invitations.count() == 1
+    assert await phone.invitations.count() == 0, "asked at most daily"
+    street.clock.advance(86400)
+    assert await phone.invitations.count() == phone.invitations.known_count() == 1
     assert phone.invitations.link().endswith(f"/moi/{phone.invitations.code()}")
     page = await street.national.client.get(f"/moi/{phone.invitations.code()}")
     assert page.status_code == 200

@@ -59,6 +59,19 @@ def no_such_commune() -> Refused:
     return Refused.saying(400, "commune-unknown", message, "commune")
 
 
+def need_active(phone: Phone) -> None:
+    """Refuse what would ask the service on behalf of who has not begun, or has stopped."""
+    if phone.active:
+        return
+    if phone.settings.stopped_at is not None:
+        raise Refused.saying(
+            409, "stopped", _("Bluezone is stopped on this phone, so nothing is sent or fetched.")
+        )
+    raise Refused.saying(
+        409, "not-begun", _("Bluezone has not begun on this phone: first read and agree.")
+    )
+
+
 @dataclass(slots=True)
 class App:
     """One running phone with its pages."""

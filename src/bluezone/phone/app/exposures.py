@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bluezone.phone.app.core import App, Refused, no_such_commune, not_a_number
+from bluezone.phone.app.core import App, Refused, need_active, no_such_commune, not_a_number
 from bluezone.phone.app.interface import (
     Details,
     Exposure,
@@ -153,23 +153,26 @@ async def send_details(app: App, wish: Details) -> Handover:
         raise Refused.saying(
             400, "no-consent", _("Nothing was sent, because you did not agree."), "consent"
         )
+    need_active(app.phone)
     return handover(await app.phone.handovers.send_details(message))
 
 
 async def refresh(app: App) -> Exposures:
     """`POST handovers/refresh`."""
+    need_active(app.phone)
     await app.phone.handovers.refresh()
     return await exposures(app)
 
 
 async def withdraw(app: App, wish: HandoverName) -> Exposures:
     """`POST handovers/withdraw`."""
-    try:
-        await app.phone.handovers.withdraw(wish.reference)
-    except LookupError:
+    handovers = app.phone.handovers
+    if all(one.reference != wish.reference for one in handovers.all()):
         raise Refused.saying(
             404, "handover-unknown", _("Nothing with this reference was sent from here.")
-        ) from None
+        )
+    need_active(app.phone)
+    await handovers.withdraw(wish.reference)
     return await exposures(app)
 
 
@@ -178,7 +181,7 @@ def handover(kept: KeptHandover) -> Handover:
     return Handover(
         reference=kept.reference,
         kind=kept.kind,
-        state=kept.state.value,
+        state="waiting" if kept.unsent else kept.state.value,
         message=kept.message,
         sent_at=kept.sent_at,
         updated_at=kept.updated_at,
@@ -201,7 +204,7 @@ def _message(app: App, wish: Details) -> ContactDetails:
                 in_all_languages(_("This is too long: at most {limit} characters."), limit=limit),
                 name,
             )
-    return details_of(
+    message = details_of(
         name=wish.name,
         phone_number=phone_number,
         receipt=app.phone.telephone.receipt(),
@@ -211,6 +214,18 @@ def _message(app: App, wish: Details) -> ContactDetails:
         note=wish.note,
         language=app.phone.settings.language,
     )
+    # As the service reads it: what can be previewed is never refused there for its form.
+    try:
+        return msgspec.json.decode(msgspec.json.encode(message), type=ContactDetails)
+    except msgspec.ValidationError as error:
+        raise Refused(
+            400,
+            "details-malformed",
+            in_all_languages(
+                _("This cannot be sent as it is ({detail}). Change it, and look again."),
+                detail=str(error),
+            ),
+        ) from error
 
 
 def _lines(message: ContactDetails) -> list[PreviewLine]:

@@ -247,7 +247,8 @@ class Handover(Answer):
 
     reference: str
     kind: Literal["details", "diary"]
-    state: Literal["received", "confirmed", "cleared", "withdrawn"]
+    # waiting: it has not arrived yet; the phone tries for a day, and its owner can withdraw it
+    state: Literal["waiting", "received", "confirmed", "cleared", "withdrawn"]
     message: Text  # of the health staff; empty while there is none
     sent_at: float
     updated_at: float

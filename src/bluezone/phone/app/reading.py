@@ -41,10 +41,14 @@ _SOURCE: Final = Path(__file__).parents[2]  # what runs is the source itself
 
 
 async def news(app: App) -> News:
-    """`GET news`. Asks the service if it has not been asked for ten minutes."""
+    """`GET news`. Asks the service if it has not been asked for ten minutes.
+
+    A phone that has not begun or has stopped answers what it knows, and asks nobody.
+    """
     error: Text | None = None
     _news, checked_at = app.phone.announcements.news()
-    if checked_at is None or not 0 <= app.clock.now() - checked_at < _FRESH_SECONDS:
+    fresh = checked_at is not None and 0 <= app.clock.now() - checked_at < _FRESH_SECONDS
+    if app.phone.active and not fresh:
         try:
             await app.phone.announcements.refresh_news(await app.phone.trust())
         except (ServiceError, ReportError, AnnouncementError) as fault:
@@ -97,9 +101,10 @@ async def read_notices(app: App) -> Notices:
 async def invitation(app: App) -> Invitation:
     """`GET invitation`."""
     code, link = app.phone.invitations.code(), app.phone.invitations.link()
-    installed: int | None = None
-    with suppress(ServiceError):  # the code works without the count
-        installed = await app.phone.invitations.count()
+    installed = app.phone.invitations.known_count()
+    if app.phone.active:
+        with suppress(ServiceError):  # the code works without the count
+            installed = await app.phone.invitations.count()
     picture = io.BytesIO()
     segno.make(link, error="m").save(picture, kind="svg", scale=6, border=2, xmldecl=False)
     return Invitation(

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bluezone.phone.app.core import App, Refused
+from bluezone.phone.app.core import App, Refused, need_active
 from bluezone.phone.app.exposures import ABOUT, handover
 from bluezone.phone.app.interface import (
     Fault,
@@ -119,6 +119,7 @@ async def send_report(app: App, wish: ReportWish) -> ReportProgress:
         raise Refused.saying(
             400, "no-consent", _("Nothing was sent, because you did not agree."), "consent"
         )
+    need_active(app.phone)
     reporting = app.reporting = Reporting(began_at=app.clock.now())
     reporting.task = asyncio.create_task(_send(app, reporting, code, wish))
     return await progress(app)

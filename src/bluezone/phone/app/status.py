@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import UNSET
 
 from bluezone.phone.app import exposures, reporting
-from bluezone.phone.app.core import App, Refused, no_such_commune, not_a_number
+from bluezone.phone.app.core import App, Refused, need_active, no_such_commune, not_a_number
 from bluezone.phone.app.interface import (
     VERSION,
     Carriers,
@@ -39,6 +39,10 @@ CARRIERS: Final = (
     "Local",
 )
 OVERDUE_SECONDS: Final = 24 * 3600.0
+# A computer that was off overnight first gets time for the look that it does at its start.
+_GRACE_SECONDS: Final = 600.0
+# A time further ahead than this was written before the clock was set back, and proves nothing.
+_AHEAD_SECONDS: Final = 2 * 3600.0
 # The others can wait until their owner looks; these keep the phone from doing its work.
 _URGENT: Final = frozenset(
     {
@@ -92,16 +96,22 @@ async def state(app: App) -> State:
 
 
 def overdue(app: App) -> bool:
-    """Whether no look for exposures has succeeded for a day, though the phone could have."""
-    phone = app.phone
-    since = max(phone.status().succeeded_at, phone.settings.consented_at or 0.0, app.began_at)
-    return phone.active and app.clock.now() - since > OVERDUE_SECONDS
+    """Whether no look for exposures has succeeded for a day, however often the phone began."""
+    phone, now = app.phone, app.clock.now()
+    consented_at = phone.settings.consented_at
+    times = (
+        phone.status().succeeded_at,
+        app.began_at if consented_at is None else consented_at,  # a phone that needs no consent
+    )
+    since = max((time for time in times if time <= now + _AHEAD_SECONDS), default=0.0)
+    just_begun = 0 <= now - app.began_at <= _GRACE_SECONDS
+    return phone.active and now - since > OVERDUE_SECONDS and not just_begun
 
 
 async def check(app: App) -> State:
     """`POST check`: look for exposures now."""
-    if app.phone.active:
-        await app.phone.check()
+    need_active(app.phone)
+    await app.phone.check()
     return await state(app)
 
 
@@ -160,7 +170,9 @@ async def change_settings(app: App, wish: ChangeSettings) -> Settings:
 
 
 async def number(app: App, wish: Number) -> NumberSent:
-    """`POST number`."""
+    """`POST number`. Also asked on the page of the first start, once its reader has agreed."""
+    if app.phone.settings.stopped_at is not None:
+        need_active(app.phone)
     try:
         understood, expires_at = await app.phone.telephone.ask(
             wish.phone_number, app.phone.settings.language

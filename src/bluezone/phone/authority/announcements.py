@@ -17,6 +17,7 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 _NEWS: Final = "news"
 _READ: Final = "news-read"
 _STATIONS: Final = "stations"
+_STATIONS_SECONDS: Final = 7 * 24 * 3600.0
 _NO_NEWS: Final = News(sequence=0, issued_at=0, items=())
 NOT_SIGNED: Final = _(
     "What came as news is not signed by the health authority, so it was thrown away."
@@ -40,6 +41,7 @@ class _KeptNews(msgspec.Struct, frozen=True):
 class _KeptStations(msgspec.Struct, frozen=True):
     stations: Stations
     etag: str | None
+    checked_at: float = 0.0
 
 
 class Announcements:
@@ -95,27 +97,39 @@ class Announcements:
             return None
         return next((one for one in kept.stations.stations if one.commune == commune), None)
 
+    def stations_due(self, province: str) -> bool:
+        """Whether the list of this province is missing or a week old. Raises StoreError."""
+        kept = self._store.load(_STATIONS, _KeptStations)
+        if kept is None or kept.stations.province != province:
+            return True
+        return not 0 <= self._clock.now() - kept.checked_at < _STATIONS_SECONDS
+
     async def refresh_stations(self, province: str, trust: Trust) -> None:
         """Fetch the list of one province. Raises ServiceError, AnnouncementError."""
         kept = self._store.load(_STATIONS, _KeptStations)
         if kept is not None and kept.stations.province != province:
             kept = None
+        now = self._clock.now()
         fetched = await self._fetch(f"/v1/stations/{province}.json", kept.etag if kept else None)
         if fetched is None or fetched.body is None:
+            if kept is None:
+                nothing = Stations(sequence=0, issued_at=0, province=province, stations=())
+                kept = _KeptStations(nothing, None)
+            self._store.save(_STATIONS, msgspec.structs.replace(kept, checked_at=now))
             return
         try:
             stations = read_announcement(
                 fetched.body,
                 Stations,
                 trust,
-                self._clock.now(),
+                now,
                 last_sequence=kept.stations.sequence if kept else 0,
             )
         except EnvelopeError as error:
             raise AnnouncementError(str(error)) from error
         if stations.province != province:
             raise AnnouncementError("stations of another province")
-        self._store.save(_STATIONS, _KeptStations(stations, fetched.etag))
+        self._store.save(_STATIONS, _KeptStations(stations, fetched.etag, now))
 
     async def _fetch(self, path: str, etag: str | None) -> Fetched | None:
         """None where the authority has published nothing yet. Raises ServiceError."""

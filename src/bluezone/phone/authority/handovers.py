@@ -1,10 +1,13 @@
 """Hand-overs: details or a diary that the owner chose to send (docs/protocol.md, "Hand-over").
 
-What is sent is kept until the service has it, so a phone that dies sends the same again.
+What is sent is kept until the service has it, so a phone that dies sends the same again, but for
+a day only: nobody expects later what they asked for then. Until then its owner sees it waiting.
+What is not wanted any more may have arrived without an answer, so its secret is kept until the
+service has withdrawn it.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -15,6 +18,7 @@ from bluezone.phone.ledger import LedgeredService
 from bluezone.phone.sealing import Entropy
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.phone.store import Store
+from bluezone.phone.told import Kind, Messages, Told
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.handover import (
     KEPT_DAYS,
@@ -35,8 +39,23 @@ from bluezone.protocol.phone_number import NumberReceipt
 from bluezone.protocol.sightings import ScanRecords
 from bluezone.protocol.unprintable import Unprintable
 from bluezone.protocol.upload import UploadedKey
+from bluezone.web.catalogue import _, in_all_languages
 
 _KEPT: Final = "handovers"
+_UNWANTED: Final = "handovers-unwanted"
+_TRIED_SECONDS: Final = 24 * 3600.0
+_GONE: Final = "handover-unknown"  # the service's name for it; a proxy's 404 says nothing
+# A decision seldom changes, and every question tells that this address handed something over.
+_DECIDED: Final = frozenset({HandoverState.CONFIRMED, HandoverState.CLEARED})
+_ASK_DECIDED_SECONDS: Final = 24 * 3600.0
+_LATE: Final = _(
+    "What you wanted to send to the health authority could not be sent for a day. It is not sent"
+    " any more: send it again if you still want to."
+)
+_REFUSED: Final = _(
+    "What you wanted to send to the health authority was refused, so it was not sent. Send it"
+    " again if you still want to."
+)
 _PATHS: Final = {"details": "/v1/handovers/details", "diary": "/v1/handovers/diary"}
 
 
@@ -50,11 +69,19 @@ class Handover(Unprintable, frozen=True, kw_only=True):
     state: HandoverState = HandoverState.RECEIVED
     message: dict[str, str] = msgspec.field(default_factory=dict)
     unsent: bytes = b""
+    ask_at: float = 0.0  # not before, unless the owner asks
 
     @property
     def reference(self) -> str:
         """What its owner reads out on the telephone."""
         return reference(handover_id(self.secret))
+
+
+class _Unwanted(Unprintable, frozen=True):
+    """May have arrived at the service, and is to be withdrawn there."""
+
+    secret: bytes
+    since: float
 
 
 class Handovers:
@@ -67,10 +94,12 @@ class Handovers:
         self._service = service
         self._clock = clock
         self._entropy = entropy
+        self._messages = Messages(store)
+        self._dropped: set[bytes] = set()  # by this process: one may be on its way
 
     def all(self) -> list[Handover]:
-        """What has been sent, newest first; not what never arrived. Raises StoreError."""
-        return [one for one in self._kept() if not one.unsent]
+        """What has been sent or is still waiting, newest first. Raises StoreError."""
+        return self._kept()
 
     async def send_details(self, details: ContactDetails) -> Handover:
         """Send `details` as previewed; its id is replaced by a fresh one, unless the very same
@@ -82,30 +111,67 @@ class Handovers:
         return await self._send("diary", diary)
 
     async def resume(self) -> None:
-        """Send what has not arrived yet. Raises ServiceError, StoreError."""
-        for one in self._kept():
-            if one.unsent:
-                await self._deliver(one)
+        """Withdraw what is not wanted, send what has not arrived. Raises ServiceError, StoreError.
 
-    async def refresh(self) -> list[Handover]:
-        """Ask what became of each; those that changed. Raises ServiceError, StoreError."""
-        changed: list[Handover] = []
-        for one in self.all():
-            if one.state is HandoverState.WITHDRAWN:
+        One that fails does not keep the others waiting. What is given up or refused for good is
+        told to its owner, who is not looking.
+        """
+        faults = await self._withdraw_unwanted()
+        for one in self._kept():
+            if not one.unsent or not self._still(one):  # withdrawn while another was sent
+                continue
+            if abs(self._clock.now() - one.sent_at) >= _TRIED_SECONDS:
+                with self._store.transaction():
+                    self._drop(one, unwanted=True)
+                    self._tell(_LATE)
+                continue
+            try:
+                await self._deliver(one)
+            except ServiceError as error:
+                if error.final:
+                    self._unwant(one)  # an earlier try may have arrived
+                    self._tell(_REFUSED)
+                faults.append(error)
+        if faults:
+            raise faults[0]
+
+    async def refresh(
+        self, changed: Callable[[Handover], None] = lambda _: None, *, due_only: bool = False
+    ) -> None:
+        """Ask what became of each; `changed` hears of each change as it is kept.
+
+        `due_only` leaves out what was decided and asked for within about a day.
+        Raises ServiceError, StoreError.
+        """
+        for one in self._kept():
+            if one.unsent or one.state is HandoverState.WITHDRAWN:
+                continue
+            wait = one.ask_at - self._clock.now()
+            if due_only and 0 < wait <= 2 * _ASK_DECIDED_SECONDS:  # more: the clock was set back
                 continue
             answer = await self._ask("/v1/handovers/status", one)
             if answer is None:  # its time is over there
-                self._put([other for other in self._kept() if other.secret != one.secret])
+                self._drop(one)
                 continue
-            if (answer.state, answer.message) != (one.state, one.message):
-                changed.append(self._keep(_updated(one, answer)))
-        return changed
+            asked = msgspec.structs.replace(_updated(one, answer), ask_at=self._ask_at(answer))
+            now_kept = self._still(one)
+            if now_kept is None or now_kept.state is HandoverState.WITHDRAWN:
+                continue  # by its owner, during the question
+            # Together: a change that is kept and not told would never be told.
+            with self._store.transaction():
+                self._keep(asked)
+                if (answer.state, answer.message) != (one.state, one.message):
+                    changed(asked)
 
     async def withdraw(self, name: str) -> None:
         """Take back the one with this reference. LookupError; raises ServiceError, StoreError."""
         one = next((one for one in self.all() if one.reference == name), None)
         if one is None:
             raise LookupError(name)
+        if one.unsent:
+            self._drop(one, unwanted=True)
+            await self._withdraw_unwanted()  # what fails is tried again by `resume`
+            return
         answer = await self._ask("/v1/handovers/withdraw", one)
         now = int(self._clock.now())
         gone = HandoverAnswer(reference=name, state=HandoverState.WITHDRAWN, updated_at=now)
@@ -128,14 +194,18 @@ class Handovers:
     ) -> Handover:
         for one in self._kept():
             if one.unsent and one.kind == kind and _same(one, message):
-                return await self._deliver(one)
+                return await self._deliver(
+                    self._keep(msgspec.structs.replace(one, sent_at=self._clock.now()))
+                )
         secret = self._entropy(SECRET_BYTES)
         body = msgspec.json.encode(msgspec.structs.replace(message, handover=handover_id(secret)))
         now = self._clock.now()
         one = Handover(secret=secret, kind=kind, sent_at=now, updated_at=now, unsent=body)
-        # An earlier one of this kind that never arrived is not wanted any more.
-        others = [other for other in self._kept() if not (other.unsent and other.kind == kind)]
-        self._put([one, *others])
+        with self._store.transaction():
+            for other in self._kept():
+                if other.unsent and other.kind == kind:
+                    self._drop(other, unwanted=True)  # this one is sent in its place
+            self._put([one, *self._kept()])
         return await self._deliver(one)
 
     async def _deliver(self, one: Handover) -> Handover:
@@ -143,19 +213,64 @@ class Handovers:
             answer = _read(await self._service.send(_PATHS[one.kind], one.unsent))
         except ServiceError as error:
             if error.final:
-                self._put([other for other in self._kept() if other.secret != one.secret])
+                self._drop(one)
             raise
+        if one.secret in self._dropped:  # withdrawn while it was on its way
+            self._unwant(one)
         arrived = msgspec.structs.replace(one, unsent=b"", sent_at=self._clock.now())
         return self._keep(_updated(arrived, answer))
 
-    async def _ask(self, path: str, one: Handover) -> HandoverAnswer | None:
+    async def _ask(self, path: str, one: "Handover | _Unwanted") -> HandoverAnswer | None:
+        """None once the service has nothing of it any more."""
         question = msgspec.json.encode(HandoverSecret(secret=one.secret))
         try:
             return _read(await self._service.send(path, question))
         except ServiceError as error:
-            if error.fault is ServiceFault.MISSING:
+            if error.fault is ServiceFault.MISSING and error.reason == _GONE:
                 return None
             raise
+
+    async def _withdraw_unwanted(self) -> list[ServiceError]:
+        faults: list[ServiceError] = []
+        for one in self._unwanted():
+            over = abs(self._clock.now() - one.since) >= KEPT_DAYS * DAY_SECONDS
+            try:
+                if not over:
+                    await self._ask("/v1/handovers/withdraw", one)
+            except ServiceError as error:
+                faults.append(error)
+            else:
+                left = [other for other in self._unwanted() if other.secret != one.secret]
+                self._store.save(_UNWANTED, left)
+        return faults
+
+    def _unwanted(self) -> list[_Unwanted]:
+        return self._store.load(_UNWANTED, list[_Unwanted]) or []
+
+    def _unwant(self, one: Handover) -> None:
+        others = [other for other in self._unwanted() if other.secret != one.secret]
+        self._store.save(_UNWANTED, [*others, _Unwanted(one.secret, self._clock.now())])
+
+    def _drop(self, one: Handover, *, unwanted: bool = False) -> None:
+        with self._store.transaction():
+            if unwanted:
+                self._dropped.add(one.secret)
+                self._unwant(one)
+            self._put([other for other in self._kept() if other.secret != one.secret])
+
+    def _tell(self, message: str) -> None:
+        text = in_all_languages(message)
+        self._messages.add(Told(Kind.HEALTH_STAFF, self._clock.now(), text, shown=False))
+
+    def _ask_at(self, answer: HandoverAnswer) -> float:
+        """When to ask again; not at the same hour each day, by which a phone could be known."""
+        if answer.state not in _DECIDED:
+            return 0.0
+        jitter = 1 + self._entropy(1)[0] / 512
+        return self._clock.now() + _ASK_DECIDED_SECONDS * jitter
+
+    def _still(self, one: Handover) -> Handover | None:
+        return next((other for other in self._kept() if other.secret == one.secret), None)
 
     def _kept(self) -> list[Handover]:
         return self._store.load(_KEPT, list[Handover]) or []
@@ -193,7 +308,7 @@ def details_of(
             ExposureDay(
                 warning.day.isoformat(),
                 tuple(part.value for part in warning.parts),
-                warning.minutes,
+                min(warning.minutes, 1440),  # of before such minutes were counted once
                 warning.certainty.name.lower(),
             )
             for warning in warnings

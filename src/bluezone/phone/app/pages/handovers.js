@@ -8,6 +8,7 @@ import { fact, note } from "./parts.js";
 import { say, t } from "./words.js";
 
 const STATES = {
+  waiting: () => ["warn", t("waiting to be sent")],
   received: () => ["calm", t("received, not decided yet")],
   confirmed: () => ["bad", t("close contact confirmed")],
   cleared: () => ["good", t("all clear")],
@@ -82,7 +83,7 @@ export function receiptFacts(one) {
     "dl",
     { class: "facts" },
     fact(t("Reference"), h("code", null, one.reference)),
-    fact(t("Sent"), dateTime(one.sent_at)),
+    one.state === "waiting" ? null : fact(t("Sent"), dateTime(one.sent_at)),
     one.updated_at > one.sent_at ? fact(t("Last news"), ago(one.updated_at)) : null,
   );
 }
