@@ -60,6 +60,7 @@ async def _measure() -> list[dict[str, object]]:
             httpx.AsyncClient(base_url=address, trust_env=False, timeout=30) as client,
         ):
             await client.get(phone.page_keys.link(port))
+            client.headers["X-Bluezone-Token"] = phone.page_keys.token()
             rows = [await _row(client, f"/api/v1/{name}") for name in _ASKED]
             rows += [await _row(client, f"/{name}") for name in _PAGES]
         await service.close()

@@ -1,4 +1,4 @@
-"""The keys to this phone's own pages: a link that opens once, and the cookie it gives."""
+"""The keys to this phone's own pages: a link that opens once, the cookie and token it gives."""
 
 import hashlib
 import hmac
@@ -11,6 +11,7 @@ from bluezone.clock import Clock
 from bluezone.phone.store import Store
 
 _COOKIE: Final = "pages-cookie"
+_TOKEN: Final = "pages-token"
 _KEY: Final = "pages-key"
 _PORT: Final = "pages-port"
 _KEY_SECONDS: Final = 3600.0
@@ -22,7 +23,7 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 class PageKeys:
-    """The cookie of this phone's pages, and the keys of links that give it; kept sealed."""
+    """Cookie and token of this phone's pages, and the keys of links that give them; kept sealed."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -43,9 +44,14 @@ class PageKeys:
             self._store.drop(_KEY)
         return 0 <= self._clock.now() - kept.made_at < _KEY_SECONDS
 
-    def keep(self, cookie: str, port: int | None) -> None:
-        """Go on with a cookie and a port from before everything was deleted."""
+    def kept(self) -> tuple[str, str, int | None]:
+        """What `keep` takes."""
+        return self.cookie(), self.token(), self.port
+
+    def keep(self, cookie: str, token: str, port: int | None) -> None:
+        """Go on with the secrets and the port from before everything was deleted."""
         self._store.save(_COOKIE, cookie)
+        self._store.save(_TOKEN, token)
         if port is not None:
             self.served_at(port)
 
@@ -63,11 +69,18 @@ class PageKeys:
         return f"http://127.0.0.1:{port}/open?key={self.new()}"
 
     def cookie(self) -> str:
-        """The secret that the browser keeps."""
-        secret = self._store.load(_COOKIE, str)
+        """The secret that the browser sends by itself: to every port of this address, though."""
+        return self._secret(_COOKIE)
+
+    def token(self) -> str:
+        """The secret that the pages keep by their origin, port included, and send themselves."""
+        return self._secret(_TOKEN)
+
+    def _secret(self, name: str) -> str:
+        secret = self._store.load(name, str)
         if secret is None:
             secret = secrets.token_urlsafe(32)
-            self._store.save(_COOKIE, secret)
+            self._store.save(name, secret)
         return secret
 
 

@@ -338,9 +338,9 @@ class Phone:
 
     def _delete(self, stop: bool) -> None:
         look = self._settings
-        cookie, port = self.page_keys.cookie(), self.page_keys.port
+        page_keys = self.page_keys.kept()
         self._store.wipe()
-        self.page_keys.keep(cookie, port)  # its owner is looking at a page at this moment
+        self.page_keys.keep(*page_keys)  # its owner is looking at a page at this moment
         self._home.forget_aside()
         self._set_aside = None
         self._live_on(self._store)

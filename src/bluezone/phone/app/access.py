@@ -9,14 +9,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bluezone.phone.app.interface import Fault
@@ -38,6 +36,14 @@ _HEADERS: Final = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 _READING: Final = frozenset({"GET", "HEAD"})
+_TOKEN: Final = "x-bluezone-token"
+# Not a redirect: of a navigation that a file or another site began, it would go on without the
+# strict cookie; this page begins one of its own. A fragment reaches no server and no log.
+_OPENED: Final = """<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url=/#open={token}">
+<title>Bluezone</title>
+"""
 
 
 class Doorkeeper:
@@ -83,7 +89,7 @@ class Doorkeeper:
         if request.url.path == "/open" and request.method == "GET":
             if not self._keys().use(request.query_params.get("key", "")):
                 return self._locked_page()
-            answer = RedirectResponse("/", 303)
+            answer = HTMLResponse(_OPENED.format(token=self._keys().token()))
             answer.set_cookie(
                 name,
                 self._keys().cookie(),
@@ -92,8 +98,14 @@ class Doorkeeper:
                 samesite="strict",
             )
             return answer
-        if not _has_cookie(request.headers, name, self._keys().cookie()):
-            if request.url.path.startswith("/api/"):
+        asks = request.url.path.startswith("/api/")
+        # A browser gives a cookie of 127.0.0.1 to every port, also to another user's server.
+        # Whoever was handed it that way gets files without content, never an answer.
+        allowed = _same(request.cookies.get(name, ""), self._keys().cookie())
+        if asks and not _same(request.headers.get(_TOKEN, ""), self._keys().token()):
+            allowed = False
+        if not allowed:
+            if asks:
                 return _fault(401, "locked", _("Open the phone's pages by its own link first."))
             return self._locked_page()
         if request.method not in _READING and _is_foreign(request, hosts):
@@ -112,15 +124,8 @@ def _is_foreign(request: Request, hosts: set[str]) -> bool:
     return origin not in hosts or (request.method == "POST" and kind != "application/json")
 
 
-def _has_cookie(headers: Headers, name: str, secret: str) -> bool:
-    for line in headers.getlist("cookie"):
-        try:
-            cookies = SimpleCookie(line)
-        except CookieError:
-            continue
-        if name in cookies and hmac.compare_digest(cookies[name].value.encode(), secret.encode()):
-            return True
-    return False
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
 def _fault(status: int, error: str, message: str) -> Response:
