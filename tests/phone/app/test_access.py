@@ -2,6 +2,10 @@
 
 import pytest
 
+from bluezone.phone.ledger import Exchange
+from bluezone.phone.page_keys import PageKeys
+from bluezone.phone.store import StoreError, StoreFault
+from bluezone.phone.told import Kind, Told
 from tests.phone.app.conftest import HERE, PORT, Asking, make_asking
 from tests.phone.conftest import World
 
@@ -97,6 +101,52 @@ def test_a_form_cannot_speak_the_interface(asking: Asking) -> None:
     )
     assert answer.status_code == 403
     assert not asking.phone.active
+
+
+def test_a_deletion_with_a_body_is_json_or_refused(asking: Asking) -> None:
+    answer = asking.send(
+        "DELETE", "/api/v1/history", headers={"Content-Type": "text/plain"}, content="{}"
+    )
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "DELETE"])
+def test_an_unknown_method_is_answered_as_a_fault(asking: Asking, method: str) -> None:
+    assert asking.ask(method, "state", status=405)["error"] == "method"
+    assert asking.send(method, "/api/v2/state", json={}).json()["error"] in ("method", "unknown")
+
+
+@pytest.mark.parametrize(("fault", "status"), [(StoreFault.FULL, 507), (StoreFault.BUSY, 500)])
+def test_who_cannot_be_known_is_let_in_nowhere(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, fault: StoreFault, status: int
+) -> None:
+    def fail(_keys: PageKeys) -> str:
+        raise StoreError(fault, "as on a dying disk")
+
+    monkeypatch.setattr(PageKeys, "cookie", fail)
+    for path in ("/", "/api/v1/state", asking.phone.page_keys.link(PORT).removeprefix(HERE)):
+        answer = asking.send("GET", path)
+        assert answer.status_code == status
+        assert answer.json()["error"] == fault.value
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_damaged_row_hides_no_other(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    store = asking.phone._store
+    for time in (1.0, 2.0):
+        asking.phone.messages.add(Told(Kind.NEWS, time, {"vi": "a", "en": "a"}))
+        sealed = store.seal(Exchange(time, "NEWS", "/v1/news.json", 0, 1, True), "exchange:0")
+        store.execute("INSERT INTO exchange (day, sealed) VALUES (0, ?)", (sealed,))
+    for table in ("told", "exchange"):
+        store.execute(
+            f"UPDATE {table} SET sealed = zeroblob(60) WHERE id = (SELECT max(id) FROM {table})"
+        )
+    assert [told.time for _, told in asking.phone.messages.all()] == [1.0]
+    assert asking.ask("GET", "state")["unread_notices"] == 1
+    assert len(asking.ask("GET", "notices")["items"]) == 1
+    assert len(asking.ask("GET", "ledger")["entries"]) == 1
+    asking.ask("POST", "notices/read", {})
 
 
 def test_every_answer_carries_the_strict_policy(asking: Asking, stranger: Asking) -> None:

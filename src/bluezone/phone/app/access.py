@@ -17,8 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bluezone.phone.app.core import Refused
 from bluezone.phone.app.interface import Fault
 from bluezone.phone.page_keys import PageKeys
+from bluezone.phone.store import StoreError
 from bluezone.web.catalogue import _, in_all_languages
 
 _COOKIE_SECONDS: Final = 400 * 24 * 3600  # the longest that browsers keep one
@@ -63,7 +65,12 @@ class Doorkeeper:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        refusal = self._refusal(request)
+        try:
+            refusal = self._refusal(request)
+        except StoreError as error:  # the keys cannot be read: nobody is let in
+            refused = Refused.of(error)
+            fault = Fault(refused.error, refused.message)
+            refusal = _answered(fault, refused.status)
         styles = self._locked_styles if refusal and refusal.status_code == 401 else "'self'"
         headers = {"content-security-policy": _POLICY.format(styles=styles), **_HEADERS}
 
@@ -121,7 +128,11 @@ def _is_foreign(request: Request, hosts: set[str]) -> bool:
     # without asking first.
     origin = request.headers.get("origin", "").removeprefix("http://")
     kind = request.headers.get("content-type", "").split(";")[0].strip()
-    return origin not in hosts or (request.method == "POST" and kind != "application/json")
+    has_body = (
+        request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    )
+    asks_json = request.method == "POST" or has_body
+    return origin not in hosts or (asks_json and kind != "application/json")
 
 
 def _same(given: str, secret: str) -> bool:
@@ -129,5 +140,8 @@ def _same(given: str, secret: str) -> bool:
 
 
 def _fault(status: int, error: str, message: str) -> Response:
-    fault = Fault(error, in_all_languages(message))
+    return _answered(Fault(error, in_all_languages(message)), status)
+
+
+def _answered(fault: Fault, status: int) -> Response:
     return Response(msgspec.json.encode(fault), status, media_type="application/json")
