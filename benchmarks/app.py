@@ -1,8 +1,8 @@
 """The app's pages over a busy fortnight's diary: each answer beside the limit of 200 ms.
 
-50,000 sightings, twelve people at each scan. The last row is a day among invented identifiers,
-1,000 in each scan: what the phone then works out at a time. Asked over HTTP on loopback, as the pages ask; the
-first time (nothing known yet) and the median of the next ten.
+50,000 sightings, twelve people at each scan, asked over HTTP on loopback, as the pages ask; the
+first time (nothing known yet) and the median of the next ten. The last row is a day among invented
+identifiers, 1,000 in each scan: what the phone then works out at a time.
 """
 
 import asyncio

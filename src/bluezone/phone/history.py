@@ -14,10 +14,13 @@ import numpy as np
 
 from bluezone.phone.diary import Diary
 from bluezone.phone.tracer import NEAR_DBM
-from bluezone.protocol.deployment import RETENTION_DAYS, VIETNAM_UTC_OFFSET_SECONDS
+from bluezone.protocol.deployment import (
+    INTERVAL_SECONDS,
+    RETENTION_DAYS,
+    VIETNAM_UTC_OFFSET_SECONDS,
+)
 from bluezone.protocol.intervals import (
     DAY_SECONDS,
-    INTERVAL_SECONDS,
     utc_day_number,
     vietnam_day_number,
 )

@@ -138,10 +138,8 @@ def test_a_damaged_row_hides_no_other(asking: Asking) -> None:
         asking.phone.messages.add(Told(Kind.NEWS, time, {"vi": "a", "en": "a"}))
         sealed = store.seal(Exchange(time, "NEWS", "/v1/news.json", 0, 1, True), "exchange:0")
         store.execute("INSERT INTO exchange (day, sealed) VALUES (0, ?)", (sealed,))
-    for table in ("told", "exchange"):
-        store.execute(
-            f"UPDATE {table} SET sealed = zeroblob(60) WHERE id = (SELECT max(id) FROM {table})"
-        )
+    store.execute("UPDATE told SET sealed = zeroblob(60) WHERE id = (SELECT max(id) FROM told)")
+    store.execute("UPDATE exchange SET sealed = zeroblob(60) WHERE id = 2")
     assert [told.time for _, told in asking.phone.messages.all()] == [1.0]
     assert asking.ask("GET", "state")["unread_notices"] == 1
     assert len(asking.ask("GET", "notices")["items"]) == 1

@@ -38,7 +38,7 @@ _HEADERS: Final = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 _READING: Final = frozenset({"GET", "HEAD"})
-_TOKEN: Final = "x-bluezone-token"
+_HEADER: Final = "x-bluezone-token"
 # Not a redirect: of a navigation that a file or another site began, it would go on without the
 # strict cookie; this page begins one of its own. A fragment reaches no server and no log.
 _OPENED: Final = """<!doctype html>
@@ -109,7 +109,7 @@ class Doorkeeper:
         # A browser gives a cookie of 127.0.0.1 to every port, also to another user's server.
         # Whoever was handed it that way gets files without content, never an answer.
         allowed = _same(request.cookies.get(name, ""), self._keys().cookie())
-        if asks and not _same(request.headers.get(_TOKEN, ""), self._keys().token()):
+        if asks and not _same(request.headers.get(_HEADER, ""), self._keys().token()):
             allowed = False
         if not allowed:
             if asks:

@@ -106,9 +106,8 @@ def create_pages(app: App) -> Starlette:
         except Refused as refused:
             return _refused(refused)
 
-    async def elsewhere(request: Request, error: Exception) -> Response:
+    async def elsewhere(request: Request, error: Any) -> Response:
         """No such path or no such method: below /api/ that is said as everything else."""
-        assert isinstance(error, HTTPException)
         if not request.url.path.startswith("/api/"):
             return PlainTextResponse(error.detail, error.status_code)
         return _refused(_not_here() if error.status_code == 405 else _unknown())
