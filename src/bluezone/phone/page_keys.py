@@ -11,7 +11,7 @@ from bluezone.clock import Clock
 from bluezone.phone.store import Store
 
 _COOKIE: Final = "pages-cookie"
-_TOKEN: Final = "pages-token"
+_TOKEN: Final = "pages-token"  # noqa: S105 - the name of one
 _KEY: Final = "pages-key"
 _PORT: Final = "pages-port"
 _KEY_SECONDS: Final = 3600.0
@@ -59,9 +59,18 @@ class PageKeys:
         """Remember where the pages are, for who opens them from another process."""
         self._store.save(_PORT, port)
 
+    def served_no_more(self) -> None:
+        """Forget where the pages were: another program may be there next."""
+        self._store.drop(_PORT)
+
+    @property
+    def unused(self) -> bool:
+        """Whether a link waits for being used."""
+        return self._store.load(_KEY, _Key) is not None
+
     @property
     def port(self) -> int | None:
-        """Where the pages are or were last."""
+        """Where the pages are, if they are served."""
         return self._store.load(_PORT, int)
 
     def link(self, port: int) -> str:
