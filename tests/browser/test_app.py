@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from bluezone.phone.home import Home
 from tests.test_two_phones import PASSWORD, Windows, free_port, issue_code, page_command
 
 pytestmark = pytest.mark.browser
@@ -27,8 +28,13 @@ class Owner:
     def __init__(self, context: BrowserContext, windows: Windows, name: str) -> None:
         self.windows = windows
         self.name = name
-        link = windows.wait(name, r"(http://127\.0\.0\.1:\d+)/open\?key=\S+")
+        windows.wait(name, r"bluezone phone open --home \S+")
+        assert "open?key=" not in windows.said(name), "a key in a log"
+        said = windows.run("phone", "open", "--print", "--home", f"demo/{name}")
+        link = re.search(r"(http://127\.0\.0\.1:\d+)/open\?key=\S+", said)
+        assert link, said
         self.url, self.link = link[1], link[0]
+        self.home = windows.folder / "demo" / name
         self.faults: list[str] = []
         self.page: Page = context.new_page()
         self.page.set_default_timeout(_SLOWLY)
@@ -36,7 +42,7 @@ class Owner:
         self.page.on("request", lambda request: self._see(request.url))
 
     def _see(self, url: str) -> None:
-        if not url.startswith((f"{self.url}/", "data:", "blob:")):
+        if not url.startswith((f"{self.url}/", "data:", "blob:", self.home.as_uri())):
             self.faults.append(f"a request left the phone: {url}")
 
     def open(self, name: str) -> Page:
@@ -47,8 +53,13 @@ class Owner:
 def first_start(owner: Owner) -> None:
     """Every page of the first start, nothing given but consent."""
     page = owner.page
-    page.goto(owner.link)
+    # As `bluezone phone open` does, so that no process's command line shows the key.
+    home = Home(owner.home, use_keyring=False)
+    home.write_opening(owner.link)
+    assert home.opening.stat().st_mode & 0o777 == 0o600
+    page.goto(home.opening.as_uri())
     page.wait_for_url("**/start.html")
+    home.opening.unlink()
     expect(page.locator("#step-notice")).to_have_text("Điện thoại ghi nhận nhau")
     for title in ("step-warn", "step-never", "step-consent"):
         page.locator(".step:not([hidden]) .next").click()

@@ -197,6 +197,13 @@ def test_a_report_with_a_wrong_code_or_none(visit: Visit) -> None:
     page.locator("#next").click()
     page.locator("#onset-day").check()
     page.locator("#day").fill("2026-01-02")
+    usual = visit.core.answers["POST report/preview"]
+    wrong = api.Fault("onset-wrong", both("Ngày này không thể đúng.", "This cannot be."), "onset")
+    visit.core.answers["POST report/preview"] = 400, wrong
+    page.locator("#look").click()
+    expect(page.locator("fieldset:has(#day) > .wrong")).to_have_text("Ngày này không thể đúng.")
+    expect(page.locator("#day")).to_have_attribute("aria-invalid", "true")
+    visit.core.answers["POST report/preview"] = usual
     page.locator("#look").click()
     fault = api.Fault("code-wrong", both("Mã này đã dùng rồi.", "This code was used."))
     visit.core.answers["GET report"] = api.ReportProgress("failed", "", 0, None, None, fault)

@@ -127,6 +127,26 @@ def test_a_stopped_phone_can_begin_again(visit: Visit) -> None:
 def test_reported(visit: Visit) -> None:
     page = visit.open("index", report=api.ReportSummary(time.time(), False))
     expect(page.locator(_H1)).to_have_text("Bạn đã báo mình mắc bệnh")
+    # Whom it was near is another matter, and is said as before.
+    expect(page.locator("#standing h2")).to_have_text("Chưa thấy tiếp xúc với ca bệnh")
+
+
+def test_the_token_of_the_link_leaves_the_address_and_goes_with_every_question(
+    visit: Visit,
+) -> None:
+    sent: list[str | None] = []
+    visit.page.on(
+        "request",
+        lambda asked: (
+            sent.append(asked.headers.get("x-bluezone-token")) if "/api/" in asked.url else None
+        ),
+    )
+    visit.page.goto(f"{visit.core.url}index.html#open=a-T_0k")
+    expect(visit.page.locator("html")).to_have_attribute("data-ready", "")
+    assert "#" not in visit.page.url
+    visit.open("history")
+    assert len(sent) > 3
+    assert set(sent) == {"a-T_0k"}
 
 
 @pytest.mark.parametrize("name", ["history", "news", "notices", "around", "about"])

@@ -1,13 +1,16 @@
 """`bluezone phone` as a person uses it, with the real radio process and no service."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
@@ -58,6 +61,26 @@ def _phone(*arguments: str | Path) -> Result:
     return CliRunner().invoke(command, [*map(str, arguments)])
 
 
+def _open_by_a_file(home: Path) -> None:
+    """The browser is told a file, not the key, and the file does not stay."""
+    seen: list[str] = []
+
+    def browser(address: str) -> bool:
+        page = Path(address.removeprefix("file://"))
+        assert page.stat().st_mode & 0o777 == 0o600
+        link = re.search(r'url=(http://127.0.0.1:\d+/open\?key=[\w-]+)"', page.read_text())
+        assert link
+        assert httpx.get(link[1], trust_env=False).status_code == 200
+        seen.append(address)
+        return True
+
+    with mock.patch("webbrowser.open", browser):
+        shown = _phone("open", "--home", home)
+    assert (shown.exit_code, shown.output) == (0, "")
+    assert seen == [(home / "open.html").as_uri()]
+    assert not (home / "open.html").exists()
+
+
 def test_two_phones_in_two_terminals_notice_each_other(
     tmp_path: Path, pin: Path, nobody: str, radio: str
 ) -> None:
@@ -96,6 +119,7 @@ def test_two_phones_in_two_terminals_notice_each_other(
         beside = _phone("status", "--home", tmp_path / "an", "--language", "en")
         assert beside.exit_code == 0, beside.output
         assert "Days with encounters in the diary: 1" in beside.output
+        _open_by_a_file(tmp_path / "an")
         in_use = _phone("forget", "--home", tmp_path / "an", "--yes", "--language", "en")
         assert in_use.exit_code == 1
         assert "running in another window" in in_use.output
@@ -106,6 +130,8 @@ def test_two_phones_in_two_terminals_notice_each_other(
         for phone in phones:
             phone.stdout.close()
     assert codes == [0, 0]
+    ended = _phone("open", "--home", tmp_path / "an", "--language", "en")
+    assert "not running" in ended.output
     assert (tmp_path / "an").stat().st_mode & 0o077 == 0
     gone = _phone("forget", "--home", tmp_path / "an", "--yes")
     assert gone.exit_code == 0

@@ -23,6 +23,8 @@ def test_the_systemd_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     text = unit.path.read_text()
     assert f'ExecStart="{program}" "phone" "run" "--home" ' in text
     assert '"/home/Nguyễn \\"An\\" 100%%$$x"' in text
+    assert "StandardOutput=null" in text.splitlines()
+    assert "StandardError" not in text
     if shutil.which("systemd-analyze"):
         done = subprocess.run(
             ["systemd-analyze", "--user", "verify", unit.path],
@@ -56,6 +58,7 @@ def test_the_launchd_agent_is_a_property_list(tmp_path: Path) -> None:
     read = plistlib.loads(agent.content)
     assert read["ProgramArguments"] == _COMMAND
     assert read["RunAtLoad"] is True
+    assert read["StandardOutPath"] == "/dev/null"
     assert read["KeepAlive"] == {"SuccessfulExit": False}
     assert not agent.tested
 

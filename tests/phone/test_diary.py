@@ -83,6 +83,21 @@ def test_a_damaged_or_moved_page_is_passed_over_and_kept(store: Store) -> None:
     assert diary.damaged_pages == 2
     diary.fold(9)
     assert len(store.execute("SELECT * FROM scan")) == 4
+    assert len(diary.records(0, 9)) == 2
+    assert diary.damaged_pages == 2  # the same two
+    diary.forget_before(2)
+    assert diary.damaged_pages == 1
+
+
+def test_who_deletes_all_deletes_damaged_pages_too(store: Store) -> None:
+    diary = Diary(store)
+    diary.add(0.0, _page(0))
+    diary.add(86400.0, _page(1))
+    store.execute("UPDATE scan SET sealed = zeroblob(60) WHERE day = 1")
+    assert len(diary.records(0, 9)) == 1
+    diary.forget_all()
+    assert store.execute("SELECT count(*) FROM scan") == [(0,)]
+    assert diary.damaged_pages == 0
 
 
 def test_nothing_readable_is_on_the_disk(store: Store) -> None:

@@ -1,9 +1,13 @@
 """Contacts of a day: people are counted, not identifiers; what is deleted is gone."""
 
+from unittest import mock
+
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given
 
+from bluezone.phone import history
 from bluezone.phone.diary import Diary, pack_page
 from bluezone.phone.history import History, summarise
 from bluezone.phone.store import Store
@@ -31,6 +35,17 @@ def _together(person: int, start: float, minutes: int, level: int) -> list[Sight
 def _records(*sightings: list[Sighting]) -> ScanRecords:
     pages = b"".join(pack_page([one], _PERIOD, True) for many in sightings for one in many)
     return np.frombuffer(pages, SCAN_RECORD)
+
+
+def _invented_day() -> ScanRecords:
+    """240 scans, each with 1,000 identifiers that nobody hears again."""
+    rng = np.random.default_rng(1)
+    records = np.zeros(240_000, SCAN_RECORD)
+    records["rpi"] = np.frombuffer(rng.bytes(16 * len(records)), "V16")
+    records["time"] = int(EPOCH) + 300 * (np.arange(len(records)) // 1000)
+    records["since_last_scan"] = 300
+    records["rssi_mean"] = rng.integers(-10_000, -4_000, len(records))
+    return records
 
 
 def test_an_hour_with_one_companion_is_one_person() -> None:
@@ -63,6 +78,44 @@ def test_who_comes_hours_later_is_not_joined() -> None:
     assert (len(day.contacts), day.least) == (2, 1)
 
 
+@pytest.mark.parametrize("minutes_off", range(1, 10))
+@pytest.mark.parametrize("pause", [240, 270, 300, 600])
+def test_a_companion_whose_clock_is_wrong_is_one_person(minutes_off: int, pause: int) -> None:
+    """Their identifiers turn in the middle of our intervals."""
+    sightings = [
+        Sighting(bytes(6), _identifier(1, time + minutes_off * 60), time, (-62,))
+        for time in range(int(EPOCH) + 10, int(EPOCH) + 3 * 3600, pause)
+    ]
+    day = summarise(_TODAY, _records(sightings))
+    assert len(day.contacts) == day.least == 1
+
+
+def test_an_identifier_that_turns_during_a_scan_is_one_person() -> None:
+    heard = _together(1, EPOCH, 60, -62)
+    at = next(one.time for one in heard if one.time >= EPOCH + 1200)
+    before = Sighting(bytes(6), _identifier(1, at - 600), at, (-62,))
+    day = summarise(_TODAY, _records([*heard, before]))
+    assert len(day.contacts) == day.least == 1
+
+
+def test_of_a_crowd_in_one_scan_half_is_certain() -> None:
+    crowd = [_together(person, EPOCH, 1, -40 - person) for person in range(9)]
+    day = summarise(_TODAY, _records(*crowd))
+    assert (day.least, len(day.contacts)) == (5, 9)
+
+
+def test_a_day_of_invented_identifiers_is_told() -> None:
+    """1,000 in each scan, each heard once: the bounds hold, and no pair is weighed by itself."""
+    records = _invented_day()
+    with mock.patch.object(history, "_pairs_in_order", wraps=history._pairs_in_order) as ordered:
+        day = summarise(_TODAY, records)
+    assert day.most == len(records) == 240_000
+    assert day.least == 500
+    assert 1000 <= len(day.contacts) <= day.most
+    assert ordered.call_count == 239  # each scan but the first
+    assert max(len(call.args[1]) for call in ordered.call_args_list) < 5000
+
+
 # Who, from which minute on, for how many minutes, at which level.
 _MEETINGS = st.tuples(
     st.integers(1, 6), st.integers(0, 600), st.integers(1, 90), st.integers(-100, -40)
@@ -91,15 +144,15 @@ def test_days_are_vietnamese_and_can_be_deleted_one_by_one(store: Store) -> None
     for person, start in ((1, late), (2, early)):
         for one in _together(person, start, 20, -60):
             diary.add(one.time, pack_page([one], _PERIOD, True))
-    history = History(diary)
+    contacts = History(diary)
     now = early + 3600
-    days = {day.day: len(day.contacts) for day in history.days(now)}
+    days = {day.day: len(day.contacts) for day in contacts.days(now)}
     assert len(days) == 14
     assert {day: count for day, count in days.items() if count} == {_TODAY: 1, _TODAY + 1: 1}
-    history.forget(_TODAY)
+    contacts.forget(_TODAY)
     diary.fold(_TODAY + 9)
-    after = {day.day: len(day.contacts) for day in history.days(now)}
+    after = {day.day: len(day.contacts) for day in contacts.days(now)}
     assert (after[_TODAY], after[_TODAY + 1]) == (0, 1)
-    history.forget_all()
-    assert not any(day.contacts for day in history.days(now))
+    contacts.forget_all()
+    assert not any(day.contacts for day in contacts.days(now))
     assert store.execute("SELECT count(*) FROM scan") == [(0,)]

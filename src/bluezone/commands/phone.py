@@ -1,7 +1,9 @@
 """`bluezone phone`: a phone in a terminal, on any radio, with any service of ours."""
 
 import asyncio
+import shlex
 import signal
+import sys
 import webbrowser
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -10,6 +12,7 @@ from typing import Final
 
 import click
 
+from bluezone.clock import WallClock
 from bluezone.commands import phone_install
 from bluezone.commands.phone_screen import Screen, agrees, key_notice, time_words
 from bluezone.commands.phone_settings import opened, phone_settings, run_or_explain
@@ -17,6 +20,7 @@ from bluezone.phone.app.running import pages_of
 from bluezone.phone.desktop import notify as notify_on_desktop
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.home import Home, PhoneRunningError
+from bluezone.phone.page_keys import PageKeys
 from bluezone.phone.report import CONSENT, ReportError, typed_code
 from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_KEY_SLOTS
 from bluezone.protocol.trust import Pins
@@ -27,6 +31,8 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, _, translate
 
 Verb = Callable[..., None]
 
+# A browser that is slow to start gets a minute.
+_OPENING_TIMES, _OPENING_SECONDS = 240, 0.25
 _NO_RADIO: Final = AbsentRadio("this command uses no radio")
 
 
@@ -136,7 +142,8 @@ def run(
     """Notice others, check for exposures and warn, until Ctrl-C.
 
     The app itself is on pages that this phone serves to this computer alone: the link that is
-    printed opens them. Nothing begins before its owner has agreed, there or with --yes.
+    printed in a terminal opens them, and so does `open`. Nothing begins before its owner has
+    agreed, there or with --yes.
     """
     if model is not None and model not in SHIPPED.models:
         known = ", ".join(sorted(SHIPPED.models))
@@ -150,9 +157,11 @@ def run(
             listener(warning)
 
     async def notify(text: dict[str, str], urgent: bool) -> None:
-        await notify_on_desktop("Bluezone", text[language], urgent)
+        # The owner's choice on the pages, where the option only knows of this terminal.
+        said = text[screen.phone.settings.language if screen.phone else language]
+        await notify_on_desktop("Bluezone", said, urgent)
         if not urgent:  # what is urgent has been said already
-            screen.say(text[language])
+            screen.say(said)
 
     async def work() -> None:
         radio = await KeptOpenRadio.open(spec, clock)
@@ -172,7 +181,11 @@ def run(
                 raise PhoneRunningError
             screen.phone = phone
             screen.say(key_notice(phone.status()).text(language))
+            with suppress(OSError):  # of an `open` that was ended
+                Home(home).opening.unlink(missing_ok=True)
             if yes:
+                if not phone.active:
+                    phone.choose(language=language)
                 phone.begin()
             elif no_pages and not phone.active:
                 raise click.ClickException(
@@ -193,7 +206,12 @@ def run(
                         )
                     )
                     listeners.append(pages.warned)
-                    screen.say(translate(_("The app: {link}"), language, link=pages.link()))
+                    if sys.stdout.isatty():
+                        screen.say(translate(_("The app: {link}"), language, link=pages.link()))
+                    else:  # a log is no place for a key
+                        command = f"bluezone phone open --home {shlex.quote(str(home))}"
+                        message = _("The app opens by the command: {command}")
+                        screen.say(translate(message, language, command=command))
                 watching = asyncio.create_task(screen.watch())
                 keeping = asyncio.create_task(radio.keep())
                 try:
@@ -218,7 +236,7 @@ def open_pages(only_print: bool, home: Path, language: str) -> None:
     """Open the app of a running phone in the browser, by a link that works once."""
     settings, clock = phone_settings(home)
 
-    async def work() -> str:
+    async def work() -> None:
         async with opened(home, settings, clock, _NO_RADIO) as phone:
             port = phone.page_keys.port
             if port is None or not Home(home).is_running:
@@ -227,12 +245,28 @@ def open_pages(only_print: bool, home: Path, language: str) -> None:
                         _("This phone is not running. Start it first: bluezone phone run"), language
                     )
                 )
-            return phone.page_keys.link(port)
+            link = phone.page_keys.link(port)
+            if only_print or sys.stdout.isatty():
+                click.echo(link)
+            if not only_print:
+                await _open_in_browser(Home(home), link, phone.page_keys)
 
-    link = run_or_explain(work(), language)
-    click.echo(link)
-    if not only_print:
-        webbrowser.open(link)
+    with suppress(KeyboardInterrupt):
+        run_or_explain(work(), language)
+
+
+async def _open_in_browser(home: Home, link: str, keys: PageKeys) -> None:
+    """By a file that is gone as soon as its link was used: every user sees command lines."""
+    home.write_opening(link)
+    try:
+        if webbrowser.open(home.opening.resolve().as_uri()):
+            wall = WallClock()  # a browser starts at its own speed, in a rehearsal too
+            for _time in range(_OPENING_TIMES):
+                if not keys.unused:
+                    break
+                await wall.sleep(_OPENING_SECONDS)
+    finally:
+        home.opening.unlink(missing_ok=True)
 
 
 @command.command()

@@ -20,6 +20,9 @@ Description=Bluezone: notices which phones are near, and warns of exposures
 [Service]
 Type=exec
 ExecStart={command}
+# What it says names days of exposure, and the journal keeps it for others than its owner: the
+# pages and the desktop tell. Failures still go to the journal, on standard error.
+StandardOutput=null
 # A radio or a network that is away is no failure; whatever else ends it is tried again.
 Restart=on-failure
 RestartSec=30
@@ -123,6 +126,8 @@ def _launchd(command: Sequence[str], home: Path) -> BackgroundProgram:
             "KeepAlive": {"SuccessfulExit": False},
             "ProcessType": "Background",
             "Umask": 0o077,
+            # As on Linux: what it says is its owner's alone. Failures are launchd's to keep.
+            "StandardOutPath": "/dev/null",
         }
     )
     domain = f"gui/{os.getuid() if hasattr(os, 'getuid') else 0}"

@@ -51,7 +51,12 @@ class Diary:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.damaged_pages = 0  # pages that could not be unsealed since this process started
+        self._damaged: set[int] = set()  # rows
+
+    @property
+    def damaged_pages(self) -> int:
+        """Kept pages that could not be unsealed when they were last read by this process."""
+        return len(self._damaged)
 
     def add(self, time: float, page: bytes) -> None:
         """Keep one scan's page; when this returns, only a dead disk can lose it."""
@@ -65,11 +70,11 @@ class Diary:
         damaged page must not silence thirteen good days.
         """
         pages: list[bytes] = []
-        for day, sealed in self._store.execute(
-            "SELECT day, sealed FROM scan WHERE day BETWEEN ? AND ? ORDER BY day, id",
+        for row, day, sealed in self._store.execute(
+            "SELECT id, day, sealed FROM scan WHERE day BETWEEN ? AND ? ORDER BY day, id",
             (first_day, last_day),
         ):
-            page = self._unseal(day, sealed)
+            page = self._unseal(row, day, sealed)
             if page is not None:
                 pages.append(page)
         return np.frombuffer(b"".join(pages), SCAN_RECORD)
@@ -85,7 +90,7 @@ class Diary:
                 for row, sealed in self._store.execute(
                     "SELECT id, sealed FROM scan WHERE day = ? ORDER BY id", (day,)
                 ):
-                    page = self._unseal(day, sealed)
+                    page = self._unseal(row, day, sealed)
                     if page is not None:
                         kept.append(page)
                         rows.append(row)
@@ -100,6 +105,8 @@ class Diary:
         """Delete the pages of all earlier days; return how many."""
         gone = self._store.execute("SELECT count(*) FROM scan WHERE day < ?", (day,))[0][0]
         self._store.execute("DELETE FROM scan WHERE day < ?", (day,))
+        if self._damaged:
+            self._damaged &= {row for (row,) in self._store.execute("SELECT id FROM scan")}
         return int(gone)
 
     def forget_between(self, start: int, end: int) -> None:
@@ -109,7 +116,7 @@ class Diary:
                 "SELECT id, day, sealed FROM scan WHERE day BETWEEN ? AND ?",
                 (utc_day_number(start), utc_day_number(end)),
             ):
-                page = self._unseal(day, sealed)
+                page = self._unseal(row, day, sealed)
                 if page is None:
                     continue
                 records = np.frombuffer(page, SCAN_RECORD)
@@ -123,16 +130,23 @@ class Diary:
                     self._store.execute("DELETE FROM scan WHERE id = ?", (row,))
         self._store.forget_deleted()
 
+    def forget_all(self) -> None:
+        """Delete every page, those that cannot be unsealed too."""
+        self._store.execute("DELETE FROM scan")
+        self._damaged.clear()
+        self._store.forget_deleted()
+
     def days(self) -> list[int]:
         """The days of which something is kept, oldest first."""
         return [row[0] for row in self._store.execute("SELECT DISTINCT day FROM scan ORDER BY day")]
 
-    def _unseal(self, day: int, sealed: bytes) -> bytes | None:
+    def _unseal(self, row: int, day: int, sealed: bytes) -> bytes | None:
         try:
             page = self._store.sealer.unseal(sealed, _place(day))
         except UnsealError:
             page = b"?"
         if len(page) % SCAN_RECORD.itemsize:
-            self.damaged_pages += 1
+            self._damaged.add(row)
             return None
+        self._damaged.discard(row)
         return page

@@ -2,11 +2,11 @@
 
 An identifier lives for ten minutes, so counting identifiers counts one companion six times an
 hour (in 2020 four times). Identifiers of successive intervals whose levels fit are joined into
-one contact. That is an estimate, hence the two bounds beside it: as many as were heard in one
-interval were certainly different people, and nobody can have been more than one.
+one contact. That is an estimate, hence the two bounds beside it: whose identifiers were heard
+during the same minutes were certainly different people (one person's follow each other, however
+wrong the clock that turns them), and nobody can have been more than one.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,17 +14,25 @@ import numpy as np
 
 from bluezone.phone.diary import Diary
 from bluezone.phone.tracer import NEAR_DBM
-from bluezone.protocol.deployment import RETENTION_DAYS, VIETNAM_UTC_OFFSET_SECONDS
+from bluezone.protocol.deployment import (
+    INTERVAL_SECONDS,
+    RETENTION_DAYS,
+    VIETNAM_UTC_OFFSET_SECONDS,
+)
 from bluezone.protocol.intervals import (
     DAY_SECONDS,
-    interval_number,
     utc_day_number,
     vietnam_day_number,
 )
 from bluezone.protocol.sightings import ScanRecords
 
 # A companion who was not heard for two intervals may still be the same one.
-_MOST_INTERVALS_APART: Final = 3
+_MOST_SECONDS_APART: Final = 3 * INTERVAL_SECONDS
+# A scan takes four seconds; an identifier that turns during one is heard beside its successor.
+_ONE_SCAN_SECONDS: Final = 10.0
+# So many possible pairs are weighed one by one; beyond, identifiers are invented or a crowd, and
+# the order of levels must do: 1,000 in each scan would take minutes.
+_MOST_PAIRS_WEIGHED: Final = 40_000
 # Two at one table: turning round and a hand on the phone take 20 dB. Further apart is somebody
 # else; among several that could be meant, the nearest in level is.
 _MOST_DB_APART: Final = 25.0
@@ -94,17 +102,7 @@ class History:
 
     def forget_all(self) -> None:
         """Delete all that was heard. Raises StoreError."""
-        self._diary.forget_between(0, 2**32)
-
-
-@dataclass(slots=True)
-class _Chain:
-    interval: int  # of its last identifier
-    level: float  # of its last identifier
-    start: float
-    end: float
-    seconds: float
-    weighted: float  # level x seconds
+        self._diary.forget_all()
 
 
 def summarise(day: int, records: ScanRecords) -> HistoryDay:
@@ -125,71 +123,138 @@ def summarise(day: int, records: ScanRecords) -> HistoryDay:
     np.minimum.at(first, member, time)
     seconds = np.bincount(member, since, count)
     mean = np.bincount(member, level * since, count) / np.maximum(seconds, 1e-9)
-    contacts, least = _join(first, start, end, seconds, mean)
     return HistoryDay(
         day,
-        tuple(contacts),
-        least,
+        _contacts(_join(first, end, mean), start, end, seconds, mean),
+        _least(first, end),
         count,
         _covered(time, since),
         _covered(time[level >= NEAR_DBM], since[level >= NEAR_DBM]),
     )
 
 
-def _join(
-    first: "np.ndarray",
+def _contacts(
+    chain_of: "np.ndarray",
     start: "np.ndarray",
     end: "np.ndarray",
     seconds: "np.ndarray",
     mean: "np.ndarray",
-) -> tuple[list[Contact], int]:
-    by_interval: dict[int, list[int]] = {}
-    for row, heard in enumerate(first.tolist()):
-        by_interval.setdefault(interval_number(heard), []).append(row)
-    open_chains: list[_Chain] = []
-    chains: list[_Chain] = []
-    for interval in sorted(by_interval):
-        rows = by_interval[interval]
-        open_chains = [
-            chain for chain in open_chains if interval - chain.interval <= _MOST_INTERVALS_APART
+) -> tuple[Contact, ...]:
+    count = int(chain_of.max()) + 1
+    starts, ends = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(starts, chain_of, start)
+    np.maximum.at(ends, chain_of, end)
+    stood = np.bincount(chain_of, seconds, count)
+    levels = np.bincount(chain_of, mean * seconds, count) / np.maximum(stood, 1e-9)
+    return tuple(
+        Contact(*one)
+        for one in zip(starts.tolist(), ends.tolist(), stood.tolist(), levels.tolist(), strict=True)
+    )
+
+
+def _least(first: "np.ndarray", last: "np.ndarray") -> int:
+    """As many people as there were for certain, by when each identifier was heard.
+
+    Nobody's two identifiers are heard side by side for longer than the scan in which they turn;
+    in that scan, two may be one person's.
+    """
+    beside = _at_once(first + _ONE_SCAN_SECONDS, last)
+    return max(beside, (_at_once(first, last) + 1) // 2)
+
+
+def _at_once(starts: "np.ndarray", ends: "np.ndarray") -> int:
+    """The most intervals [start, end] that share a moment."""
+    there = starts <= ends
+    if not there.any():
+        return 0
+    begun, over = np.sort(starts[there]), np.sort(ends[there])
+    here = np.searchsorted(begun, begun, side="right") - np.searchsorted(over, begun, side="left")
+    return int(here.max())
+
+
+def _join(first: "np.ndarray", last: "np.ndarray", mean: "np.ndarray") -> "np.ndarray":
+    """The chain of each identifier, numbered from 0.
+
+    Scan by scan, those heard for the first time go on with chains that have fallen silent:
+    when in our intervals that is does not matter, for the other's clock may be minutes off.
+    """
+    count = len(first)
+    chain_of = np.empty(count, np.int64)
+    # Of each chain: the level of its last identifier, when it was last heard, and whether that
+    # identifier was heard for long enough to be one that turned in the scan of its successor.
+    level, silent, settled = np.empty(count), np.empty(count), np.zeros(count, bool)
+    open_chains = np.empty(0, np.int64)
+    made = 0
+    order = np.argsort(first, kind="stable")
+    sorted_first = first[order]
+    place = 0
+    while place < count:
+        now = float(sorted_first[place])
+        after = int(np.searchsorted(sorted_first, now + _ONE_SCAN_SECONDS))
+        rows = order[place:after]
+        place = after
+        open_chains = open_chains[now - silent[open_chains] <= _MOST_SECONDS_APART]
+        heard_since = silent[open_chains] - now
+        free = open_chains[
+            (heard_since < 0) | (settled[open_chains] & (heard_since < _ONE_SCAN_SECONDS))
         ]
-        for row, chain in _pairs(rows, open_chains, mean):
-            made = chain or _Chain(interval, 0.0, float(start[row]), 0.0, 0.0, 0.0)
-            if chain is None:
-                chains.append(made)
-                open_chains.append(made)
-            made.interval, made.level = interval, float(mean[row])
-            made.end = max(made.end, float(end[row]))
-            made.seconds += float(seconds[row])
-            made.weighted += float(mean[row] * seconds[row])
-    contacts = [
-        Contact(chain.start, chain.end, chain.seconds, chain.weighted / max(chain.seconds, 1e-9))
-        for chain in chains
-    ]
-    return contacts, max(len(rows) for rows in by_interval.values())
+        goes_on = _pairs(mean[rows], level[free])
+        chains = np.empty(len(rows), np.int64)
+        joined = goes_on >= 0
+        chains[joined] = free[goes_on[joined]]
+        begun = np.arange(made, made + len(rows) - np.count_nonzero(joined))
+        chains[~joined] = begun
+        made += len(begun)
+        silent[begun] = -np.inf
+        open_chains = np.concatenate((open_chains, begun))
+        chain_of[rows] = chains
+        level[chains] = mean[rows]
+        # Two that turned within one scan each would let three share a moment.
+        settled[chains] = (last[rows] - first[rows] > 2 * _ONE_SCAN_SECONDS) & (
+            last[rows] > silent[chains]
+        )
+        silent[chains] = np.maximum(silent[chains], last[rows])
+    return chain_of
 
 
-def _pairs(
-    rows: Sequence[int], chains: Sequence[_Chain], mean: "np.ndarray"
-) -> list[tuple[int, _Chain | None]]:
-    """Each identifier of an interval with the chain that it goes on with, the likest first."""
-    if not chains:
-        return [(row, None) for row in rows]
-    levels = np.array([chain.level for chain in chains])
-    apart = np.abs(mean[rows][:, None] - levels)
+def _pairs(levels: "np.ndarray", chains: "np.ndarray") -> "np.ndarray":
+    """For each level the place of the chain that it goes on with, the likest first, or -1."""
+    if len(levels) * len(chains) > _MOST_PAIRS_WEIGHED:
+        return _pairs_in_order(levels, chains)
+    of_row = np.full(len(levels), -1, np.int64)
+    if not len(chains):
+        return of_row
+    apart = np.abs(levels[:, None] - chains)
     likest = np.argsort(apart, axis=None, kind="stable")
     likest = likest[: np.count_nonzero(apart <= _MOST_DB_APART)]
-    of_row: list[_Chain | None] = [None] * len(rows)
     free = [True] * len(chains)
-    left = min(len(rows), len(chains))
+    left = min(len(levels), len(chains))
     row_of, chain_of = np.divmod(likest, len(chains))
     for row, chain in zip(row_of.tolist(), chain_of.tolist(), strict=True):
-        if free[chain] and of_row[row] is None:
-            of_row[row], free[chain] = chains[chain], False
+        if free[chain] and of_row[row] < 0:
+            of_row[row], free[chain] = chain, False
             left -= 1
             if not left:
                 break
-    return list(zip(rows, of_row, strict=True))
+    return of_row
+
+
+def _pairs_in_order(levels: "np.ndarray", chains: "np.ndarray") -> "np.ndarray":
+    """As `_pairs`, the faintest with the faintest that fits: n log n."""
+    of_row = np.full(len(levels), -1, np.int64)
+    rows, others = np.argsort(levels, kind="stable"), np.argsort(chains, kind="stable")
+    ours, theirs = levels[rows].tolist(), chains[others].tolist()
+    row = chain = 0
+    while row < len(ours) and chain < len(theirs):
+        apart = ours[row] - theirs[chain]
+        if abs(apart) <= _MOST_DB_APART:
+            of_row[rows[row]] = others[chain]
+            row, chain = row + 1, chain + 1
+        elif apart < 0:
+            row += 1
+        else:
+            chain += 1
+    return of_row
 
 
 def _covered(time: "np.ndarray", since: "np.ndarray") -> float:

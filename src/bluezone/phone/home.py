@@ -1,6 +1,8 @@
 """The folder of one phone: its diary, its key, and the lock that keeps a second phone out."""
 
 import fcntl
+import html
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +19,16 @@ from bluezone.phone.sealing import (
 from bluezone.phone.store import Store, StoreError, StoreFault, set_aside
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
+_OPENING: Final = """<!doctype html>
+<meta charset="utf-8">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={link}">
+<title>Bluezone</title>
+<a href="{link}">Bluezone</a>
+"""
 # Files that `forget` deletes, with whatever was set aside: a phone's folder may lie inside
 # somebody's own, so nothing else is touched.
-_OURS: Final = ("diary.sqlite*", "diary.key*", ".diary.key.*", "phone.json")
+_OURS: Final = ("diary.sqlite*", "diary.key*", ".diary.key.*", "phone.json", "open.html")
 
 
 class PhoneRunningError(Exception):
@@ -44,6 +53,21 @@ class Home:
     def diary(self) -> Path:
         """The SQLite file."""
         return self.path / "diary.sqlite"
+
+    @property
+    def opening(self) -> Path:
+        """The file that `write_opening` writes."""
+        return self.path / "open.html"
+
+    def write_opening(self, link: str) -> None:
+        """A file for a browser that goes on to `link`: a command line is everybody's to read.
+
+        Raises OSError.
+        """
+        self.opening.unlink(missing_ok=True)
+        file = os.open(self.opening, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as page:
+            page.write(_OPENING.format(link=html.escape(link)))
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -95,13 +95,15 @@ class LedgeredService:
         return answer
 
     def entries(self) -> list[Exchange]:
-        """What has been exchanged, newest first. Raises StoreError."""
-        return [
-            self._store.open(sealed, f"exchange:{day}", Exchange)
-            for day, sealed in self._store.execute(
-                "SELECT day, sealed FROM exchange ORDER BY id DESC"
-            )
-        ]
+        """What has been exchanged, newest first. Raises StoreError.
+
+        A damaged row is passed over: it must not hide the others.
+        """
+        found: list[Exchange] = []
+        for day, sealed in self._store.execute("SELECT day, sealed FROM exchange ORDER BY id DESC"):
+            with suppress(StoreError):
+                found.append(self._store.open(sealed, f"exchange:{day}", Exchange))
+        return found
 
     def forget_before(self, day: int) -> int:
         """Delete the entries of all UTC days before `day`; return how many."""

@@ -1,4 +1,4 @@
-"""The keys to this phone's own pages: a link that opens once, and the cookie it gives."""
+"""The keys to this phone's own pages: a link that opens once, the cookie and token it gives."""
 
 import hashlib
 import hmac
@@ -11,6 +11,7 @@ from bluezone.clock import Clock
 from bluezone.phone.store import Store
 
 _COOKIE: Final = "pages-cookie"
+_TOKEN: Final = "pages-token"  # noqa: S105 - the name of one
 _KEY: Final = "pages-key"
 _PORT: Final = "pages-port"
 _KEY_SECONDS: Final = 3600.0
@@ -22,13 +23,13 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 class PageKeys:
-    """The cookie of this phone's pages, and the keys of links that give it; kept sealed."""
+    """Cookie and token of this phone's pages, and the keys of links that give them; kept sealed."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         # Also here: a diary that is found damaged can no longer be asked.
-        self._cookie: str | None = None
+        self._known: dict[str, str] = {}
         self._port: int | None = None
 
     def new(self) -> str:
@@ -48,8 +49,8 @@ class PageKeys:
 
     def carry_to(self, other: "PageKeys") -> None:
         """Let `other`, on a new store, open to who can open this. Needs the old store no more."""
-        if self._cookie is not None:
-            other._store.save(_COOKIE, self._cookie)
+        for name, secret in self._known.items():
+            other._store.save(name, secret)
         if self._port is not None:
             other.served_at(self._port)
 
@@ -58,9 +59,19 @@ class PageKeys:
         self._store.save(_PORT, port)
         self._port = port
 
+    def served_no_more(self) -> None:
+        """Forget where the pages were: another program may be there next."""
+        self._store.drop(_PORT)
+        self._port = None
+
+    @property
+    def unused(self) -> bool:
+        """Whether a link waits for being used."""
+        return self._store.load(_KEY, _Key) is not None
+
     @property
     def port(self) -> int | None:
-        """Where the pages are or were last."""
+        """Where the pages are, if they are served."""
         return self._store.load(_PORT, int)
 
     def link(self, port: int) -> str:
@@ -68,14 +79,21 @@ class PageKeys:
         return f"http://127.0.0.1:{port}/open?key={self.new()}"
 
     def cookie(self) -> str:
-        """The secret that the browser keeps."""
-        if self._cookie is None:
-            secret = self._store.load(_COOKIE, str)
+        """The secret that the browser sends by itself: to every port of this address, though."""
+        return self._secret(_COOKIE)
+
+    def token(self) -> str:
+        """The secret that the pages keep by their origin, port included, and send themselves."""
+        return self._secret(_TOKEN)
+
+    def _secret(self, name: str) -> str:
+        if name not in self._known:
+            secret = self._store.load(name, str)
             if secret is None:
                 secret = secrets.token_urlsafe(32)
-                self._store.save(_COOKIE, secret)
-            self._cookie = secret
-        return self._cookie
+                self._store.save(name, secret)
+            self._known[name] = secret
+        return self._known[name]
 
 
 def _digest(key: str) -> bytes:

@@ -1,10 +1,11 @@
 """What the phone told its owner, to be read again: one row for each message, kept for 14 days."""
 
+from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
 
-from bluezone.phone.store import Store
+from bluezone.phone.store import Store, StoreError
 from bluezone.protocol.intervals import utc_day_number
 
 
@@ -46,13 +47,17 @@ class Messages:
         )
 
     def all(self) -> list[tuple[int, Told]]:
-        """(number, message), newest first. Raises StoreError."""
-        return [
-            (number, self._store.open(sealed, f"told:{day}", Told))
-            for number, day, sealed in self._store.execute(
-                "SELECT id, day, sealed FROM told ORDER BY id DESC"
-            )
-        ]
+        """(number, message), newest first. Raises StoreError.
+
+        A damaged row is passed over: it must not silence the others.
+        """
+        found: list[tuple[int, Told]] = []
+        for number, day, sealed in self._store.execute(
+            "SELECT id, day, sealed FROM told ORDER BY id DESC"
+        ):
+            with suppress(StoreError):
+                found.append((number, self._store.open(sealed, f"told:{day}", Told)))
+        return found
 
     def unshown(self) -> list[tuple[int, Told]]:
         """Those that are still to be shown, oldest first. Raises StoreError."""

@@ -1,5 +1,6 @@
 """A phone with its pages in virtual time, asked as a browser asks."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ CAN = Capabilities("virtual air", "", broadcasts=True)
 
 
 class Asking:
-    """One phone, its app and a browser that has the cookie."""
+    """One phone, its app and a browser that has the cookie and the token."""
 
     def __init__(self, world: World, phone: Phone, app: App) -> None:
         self.world = world
@@ -39,7 +40,14 @@ class Asking:
     def open(self) -> None:
         """As by the phone's link."""
         link = self.phone.page_keys.link(PORT)
-        assert self.send("GET", link.removeprefix(HERE)).status_code == 303
+        self.take(self.send("GET", link.removeprefix(HERE)))
+
+    def take(self, opened: httpx.Response) -> None:
+        """As the pages take the token from the fragment."""
+        assert opened.status_code == 200
+        found = re.search(r"url=/#open=([\w-]+)\"", opened.text)
+        assert found
+        self.client.headers["X-Bluezone-Token"] = found[1]
 
     def ask(self, method: str, path: str, question: Any = None, status: int = 200) -> Any:
         answer = self.send(method, f"/api/v1/{path}", json=question if question is not None else {})

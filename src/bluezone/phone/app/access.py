@@ -9,18 +9,18 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bluezone.phone.app.core import Refused
 from bluezone.phone.app.interface import Fault
 from bluezone.phone.page_keys import PageKeys
+from bluezone.phone.store import StoreError
 from bluezone.web.catalogue import _, in_all_languages
 
 _COOKIE_SECONDS: Final = 400 * 24 * 3600  # the longest that browsers keep one
@@ -38,6 +38,14 @@ _HEADERS: Final = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 _READING: Final = frozenset({"GET", "HEAD"})
+_HEADER: Final = "x-bluezone-token"
+# Not a redirect: of a navigation that a file or another site began, it would go on without the
+# strict cookie; this page begins one of its own. A fragment reaches no server and no log.
+_OPENED: Final = """<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url=/#open={token}">
+<title>Bluezone</title>
+"""
 
 
 class Doorkeeper:
@@ -57,7 +65,12 @@ class Doorkeeper:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        refusal = self._refusal(request)
+        try:
+            refusal = self._refusal(request)
+        except StoreError as error:  # the keys cannot be read: nobody is let in
+            refused = Refused.of(error)
+            fault = Fault(refused.error, refused.message)
+            refusal = _answered(fault, refused.status)
         styles = self._locked_styles if refusal and refusal.status_code == 401 else "'self'"
         headers = {"content-security-policy": _POLICY.format(styles=styles), **_HEADERS}
 
@@ -83,7 +96,7 @@ class Doorkeeper:
         if request.url.path == "/open" and request.method == "GET":
             if not self._keys().use(request.query_params.get("key", "")):
                 return self._locked_page()
-            answer = RedirectResponse("/", 303)
+            answer = HTMLResponse(_OPENED.format(token=self._keys().token()))
             answer.set_cookie(
                 name,
                 self._keys().cookie(),
@@ -92,8 +105,14 @@ class Doorkeeper:
                 samesite="strict",
             )
             return answer
-        if not _has_cookie(request.headers, name, self._keys().cookie()):
-            if request.url.path.startswith("/api/"):
+        asks = request.url.path.startswith("/api/")
+        # A browser gives a cookie of 127.0.0.1 to every port, also to another user's server.
+        # Whoever was handed it that way gets files without content, never an answer.
+        allowed = _same(request.cookies.get(name, ""), self._keys().cookie())
+        if asks and not _same(request.headers.get(_HEADER, ""), self._keys().token()):
+            allowed = False
+        if not allowed:
+            if asks:
                 return _fault(401, "locked", _("Open the phone's pages by its own link first."))
             return self._locked_page()
         if request.method not in _READING and _is_foreign(request, hosts):
@@ -109,20 +128,20 @@ def _is_foreign(request: Request, hosts: set[str]) -> bool:
     # without asking first.
     origin = request.headers.get("origin", "").removeprefix("http://")
     kind = request.headers.get("content-type", "").split(";")[0].strip()
-    return origin not in hosts or (request.method == "POST" and kind != "application/json")
+    has_body = (
+        request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    )
+    asks_json = request.method == "POST" or has_body
+    return origin not in hosts or (asks_json and kind != "application/json")
 
 
-def _has_cookie(headers: Headers, name: str, secret: str) -> bool:
-    for line in headers.getlist("cookie"):
-        try:
-            cookies = SimpleCookie(line)
-        except CookieError:
-            continue
-        if name in cookies and hmac.compare_digest(cookies[name].value.encode(), secret.encode()):
-            return True
-    return False
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
 def _fault(status: int, error: str, message: str) -> Response:
-    fault = Fault(error, in_all_languages(message))
+    return _answered(Fault(error, in_all_languages(message)), status)
+
+
+def _answered(fault: Fault, status: int) -> Response:
     return Response(msgspec.json.encode(fault), status, media_type="application/json")

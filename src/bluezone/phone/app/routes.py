@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -105,7 +106,14 @@ def create_pages(app: App) -> Starlette:
         except Refused as refused:
             return _refused(refused)
 
+    async def elsewhere(request: Request, error: Any) -> Response:
+        """No such path or no such method: below /api/ that is said as everything else."""
+        if not request.url.path.startswith("/api/"):
+            return PlainTextResponse(error.detail, error.status_code)
+        return _refused(_not_here() if error.status_code == 405 else _unknown())
+
     return Starlette(
+        exception_handlers={HTTPException: elsewhere},
         routes=[
             Route("/api/v1/{path:path}", interface, methods=["GET", "POST", "DELETE"]),
             Mount("/", StaticFiles(directory=PAGES, html=True)),
@@ -128,8 +136,16 @@ async def _ask(app: App, request: Request) -> Any:
                     app, *found.groups(), *await _question(request, endpoint.question)
                 )
     if known:
-        raise Refused.saying(405, "method", _("This cannot be done here."))
-    raise Refused.saying(404, "unknown", _("The phone does not know this question."))
+        raise _not_here()
+    raise _unknown()
+
+
+def _not_here() -> Refused:
+    return Refused.saying(405, "method", _("This cannot be done here."))
+
+
+def _unknown() -> Refused:
+    return Refused.saying(404, "unknown", _("The phone does not know this question."))
 
 
 async def _question(request: Request, kind: type[Question] | None) -> list[Question]:

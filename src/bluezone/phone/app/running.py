@@ -82,3 +82,5 @@ async def pages_of(
             looking.cancel()
             if app.reporting.task is not None:
                 app.reporting.task.cancel()  # it goes on with the next start
+            with suppress(StoreError):
+                phone.page_keys.served_no_more()

@@ -17,18 +17,25 @@ export function sentence(fault) {
 /** Do something that the owner asked for: the button rests meanwhile, a refusal is told beside it. */
 export async function act(button, work) {
   const place = button.closest(".act") ?? button.parentElement;
-  place.querySelector(":scope > .wrong")?.remove();
+  for (const old of [place, ...document.querySelectorAll("[data-fault]")])
+    old.querySelector(":scope > .wrong")?.remove();
   button.disabled = true;
   try {
     return { value: await work() };
   } catch (fault) {
     const told = h("p", { class: "wrong", role: "alert" }, sentence(fault));
-    place.append(told);
+    // Beside its field where that is a group of its own, else beside the button.
+    (groupOf(fault) ?? place).append(told);
     mark(fault);
     return null;
   } finally {
     button.disabled = false;
   }
+}
+
+function groupOf(fault) {
+  const field = fault instanceof Refusal && fault.fault?.field;
+  return field ? document.querySelector(`[data-fault="${CSS.escape(field)}"]`) : null;
 }
 
 function mark(fault) {
@@ -37,7 +44,9 @@ function mark(fault) {
   const field =
     fault instanceof Refusal &&
     fault.fault?.field &&
-    document.getElementsByName(fault.fault.field)[0];
+    // Of a group the field that was typed into, not its first choice.
+    (groupOf(fault)?.querySelector("input[type=date]") ??
+      document.getElementsByName(fault.fault.field)[0]);
   if (!field) return;
   field.setAttribute("aria-invalid", "true");
   field.focus();

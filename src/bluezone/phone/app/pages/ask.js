@@ -1,5 +1,6 @@
 // Questions to the phone's core (docs/phone-interface.md).
 const BASE = "api/v1/";
+const TOKEN = "bluezone-token";
 const PATIENCE = 90_000; // a check over a slow line takes its time
 
 /** The core said no; `fault.message` tells people why, in every language. */
@@ -17,14 +18,37 @@ export class Silence extends Error {}
 /** What hears of every answer and every silence: the frame's banner. */
 export const listeners = new Set();
 
+// The link's second secret. The cookie goes to every port of this address, what a browser keeps
+// for an origin does not.
+let token = "";
+const opened = /^#open=([\w-]+)$/.exec(location.hash);
+if (opened) {
+  history.replaceState(null, "", location.pathname + location.search);
+  token = opened[1];
+  try {
+    localStorage.setItem(TOKEN, token);
+  } catch {
+    // Then only this page is let in.
+  }
+}
+
+function theToken() {
+  try {
+    return localStorage.getItem(TOKEN) ?? token; // a later link, in another tab, may have renewed it
+  } catch {
+    return token;
+  }
+}
+
 function tell(news) {
   for (const listener of listeners) listener(news);
 }
 
 export async function ask(path, { method = "GET", body } = {}) {
-  const wish = { method, cache: "no-store", signal: AbortSignal.timeout?.(PATIENCE) };
+  const headers = { "x-bluezone-token": theToken() };
+  const wish = { method, headers, cache: "no-store", signal: AbortSignal.timeout?.(PATIENCE) };
   if (method !== "GET") {
-    wish.headers = { "content-type": "application/json" };
+    headers["content-type"] = "application/json";
     wish.body = JSON.stringify(body ?? {});
   }
   let answer, found;

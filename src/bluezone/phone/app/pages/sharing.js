@@ -5,7 +5,7 @@ import { choice } from "./parts.js";
 import { aboutWhom } from "./preview.js";
 import { t } from "./words.js";
 
-const LOOKS_BACK = 30 * 86_400; // the core says which days it takes
+const LOOKS_BACK = 14 * 86_400; // older days the core refuses: as long as keys are kept
 const NO_DAY = "day"; // "another day" is chosen, and no day yet
 
 /** The form with what `wish` says; `look(button)` and `back()` go on and return. */
@@ -37,7 +37,7 @@ export function sharingForm(wish, { look, back }) {
     aboutWhom(wish.about),
     h(
       "fieldset",
-      null,
+      { "data-fault": "onset" },
       h("legend", null, t("First symptoms")),
       onset("recorded", t("As the health staff wrote down")),
       onset("none", t("No symptoms")),

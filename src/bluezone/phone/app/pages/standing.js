@@ -31,7 +31,7 @@ export function standing(state, resume) {
           "h1",
           t("Your report is being sent"),
           t("Keep this device switched on. If the line breaks, Bluezone goes on later."),
-          lead("report.html", t("See how far it is")),
+          lead("report.html", t("See how far it is"), true, "see-report"),
         )
       : hero(
           "calm",
@@ -39,13 +39,13 @@ export function standing(state, resume) {
           "h1",
           t("You have reported your infection"),
           `${t("Thank you. People who were near you are being warned, without your name.")} ${t("Sent {when}.", { when: dateTime(report.reported_at) })}`,
-          lead("report.html", t("See the receipt"), false),
+          lead("report.html", t("See the receipt"), false, "see-report"),
         ),
-    exposure.state === "none" ? null : exposureCard(exposure, state.check),
+    exposureCard(exposure, state.check, "h2"),
   ];
 }
 
-function exposureCard(exposure, check) {
+function exposureCard(exposure, check, level = "h1") {
   const see = lead(
     "exposure.html",
     t("See what happened and what to do"),
@@ -55,7 +55,7 @@ function exposureCard(exposure, check) {
     return hero(
       "warn",
       "alert",
-      "h1",
+      level,
       t("You may have been near a case"),
       t("Health staff have not said more yet. It does not mean that you are ill."),
       see,
@@ -65,7 +65,7 @@ function exposureCard(exposure, check) {
     return hero(
       "bad",
       "alert",
-      "h1",
+      level,
       t("Health staff confirm: you were in close contact"),
       t("Please stay at home and follow what the health station tells you."),
       see,
@@ -75,7 +75,7 @@ function exposureCard(exposure, check) {
     return hero(
       "good",
       "safe",
-      "h1",
+      level,
       t("Health staff say: all clear"),
       t("You are not counted as a close contact. You can live as usual."),
       see,
@@ -85,7 +85,7 @@ function exposureCard(exposure, check) {
     return hero(
       "calm",
       "shield",
-      "h1",
+      level,
       t("Not checked yet"),
       t("Bluezone soon compares the keys of confirmed cases with what this phone noticed."),
     );
@@ -94,7 +94,7 @@ function exposureCard(exposure, check) {
     return hero(
       "warn",
       "clock",
-      "h1",
+      level,
       t("No check for more than a day"),
       t("Checked {ago}. Connect this device to the Internet; Bluezone then checks by itself.", {
         ago: ago(check.checked_at),
@@ -104,7 +104,7 @@ function exposureCard(exposure, check) {
   return hero(
     "good",
     "safe",
-    "h1",
+    level,
     t("No contact with a case found"),
     t("Checked {ago}: {keys} keys of confirmed cases compared, nothing found.", {
       ago: ago(check.checked_at),
@@ -113,6 +113,6 @@ function exposureCard(exposure, check) {
   );
 }
 
-function lead(href, words, main = true) {
-  return h("a", { class: main ? "button main" : "button", id: "see", href }, words);
+function lead(href, words, main = true, id = "see") {
+  return h("a", { class: main ? "button main" : "button", id, href }, words);
 }
