@@ -187,6 +187,13 @@ def test_a_report_from_a_link_to_its_receipt(visit: Visit) -> None:
     }
 
 
+def test_a_link_reaches_a_page_that_is_open_already(visit: Visit) -> None:
+    page = visit.open("report")
+    page.evaluate("location.hash = '#code=210987654321'")
+    expect(page.locator("#code")).to_have_value("2109 8765 4321")
+    assert "#" not in page.url
+
+
 def test_a_report_with_a_wrong_code_or_none(visit: Visit) -> None:
     page = visit.open("report")
     page.locator("#code").press_sequentially("12345678")

@@ -84,6 +84,9 @@ const FORGET = {
       t(
         "People whom you were near cannot be warned by you any more, nor you by them, about the past days.",
       ),
+      t(
+        "What you sent to the health authority stays there for up to 30 days. If you want it back, withdraw it first: afterwards nobody can.",
+      ),
     ],
     yes: t("Delete everything"),
   }),
@@ -105,6 +108,9 @@ async function stop(button) {
     text: [
       t("From now on nobody notices this phone, and it warns you of nothing."),
       t("All data on this phone are deleted at once."),
+      t(
+        "What you sent to the health authority stays there for up to 30 days. If you want it back, withdraw it first: afterwards nobody can.",
+      ),
       t("You can begin again at any time, with an empty history."),
     ],
     yes: t("Stop using Bluezone"),

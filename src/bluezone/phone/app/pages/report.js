@@ -26,13 +26,19 @@ async function load() {
   return progress;
 }
 
-// A link or QR code of the health worker carries the code behind #, which no server ever sees.
+// A link may carry the code behind #, which no server ever sees.
 function takeFragment() {
   const found = new URLSearchParams(location.hash.slice(1)).get("code");
   if (!found) return;
   wish.code = onlyDigits(found);
   history.replaceState(null, "", location.pathname); // not left in the browser's history
 }
+
+// The page may be open already when such a link is.
+addEventListener("hashchange", () => {
+  takeFragment();
+  if (wish.code) go("code");
+});
 
 function onlyDigits(text) {
   return text.replace(/\D/g, "").slice(0, DIGITS);
@@ -67,7 +73,7 @@ function codeForm() {
     value: grouped(wish.code),
     inputmode: "numeric",
     autocomplete: "one-time-code",
-    "aria-describedby": "code-hint code-wrong",
+    "aria-describedby": "code-wrong",
     placeholder: "0000 0000 0000",
     oninput: () => {
       const atEnd = input.selectionEnd === input.value.length;
@@ -105,11 +111,6 @@ function codeForm() {
       { class: "field" },
       h("label", { for: "code" }, t("Code of 12 digits")),
       input,
-      h(
-        "p",
-        { class: "quiet", id: "code-hint" },
-        t("You can also open the link, or scan the picture, that you received."),
-      ),
       wrong,
     ),
     h("button", { class: "button main wide", id: "next", type: "submit" }, t("Continue")),
