@@ -10,9 +10,10 @@ import pytest
 import uvicorn
 
 from bluezone.clock import WallClock
-from bluezone.server import connections, installation
+from bluezone.server import installation
 from bluezone.server.app import create_app
 from bluezone.server.config import Settings
+from bluezone.web import connections
 from tests.commands.test_server import _running
 from tests.server.diagnosis.installation import Service
 

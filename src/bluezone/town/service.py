@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import socket
@@ -111,8 +112,12 @@ def _wait_until_ready(service: ServiceProcess) -> None:
     with httpx.Client(base_url=service.url, trust_env=False) as client:
         while clock.now() < deadline:
             with contextlib.suppress(httpx.TransportError):
-                # The first index is published by the first round of jobs.
-                if all(client.get(path).is_success for path in ("/health/ready", "/v1/index.json")):
+                ready = all(
+                    client.get(path).is_success for path in ("/health/ready", "/v1/index.json")
+                )
+                # Once its first round of jobs is done it says until when time may go on; before,
+                # the town would run ahead of it.
+                if ready and math.isfinite(service.clock_file.horizon):
                     return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 service.process.wait(_POLL_SECONDS)
