@@ -18,7 +18,7 @@ depmod -b "$work/kernel" "$version"
 
 # A small first file system: enough to find the rest of this computer.
 first=$work/first
-mkdir -p "$first/bin" "$first/modules" "$first/proc" "$first/sys" "$first/dev" "$first/root"
+mkdir -p "$first/bin" "$first/modules" "$first/proc" "$first/sys" "$first/dev" "$first/guest"
 cp "$(command -v busybox)" "$first/bin/busybox"
 : > "$work/order"
 for module in virtio_pci 9pnet_virtio 9p overlay af_alg algif_hash algif_skcipher cmac ecb \
@@ -36,14 +36,14 @@ busybox mount -t proc proc /proc; busybox mount -t sysfs sys /sys
 busybox mount -t devtmpfs dev /dev
 while read m; do busybox insmod /modules/\$m; done < /modules/order
 echo "modules loaded"
-busybox mkdir -p /lower /upper /root
+busybox mkdir -p /lower /upper /guest
 busybox mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=loose host /lower
 busybox mount -t tmpfs tmpfs /upper; busybox mkdir /upper/up /upper/work
-busybox mount -t overlay -o lowerdir=/lower,upperdir=/upper/up,workdir=/upper/work over /root
-for m in proc sys dev; do busybox mount --move /\$m /root/\$m; done
-busybox mount -t tmpfs tmpfs /root/run; busybox mount -t tmpfs tmpfs /root/tmp
+busybox mount -t overlay -o lowerdir=/lower,upperdir=/upper/up,workdir=/upper/work over /guest
+for m in proc sys dev; do busybox mount --move /\$m /guest/\$m; done
+busybox mount -t tmpfs tmpfs /guest/run; busybox mount -t tmpfs tmpfs /guest/tmp
 busybox ip link set lo up
-busybox chroot /root /bin/sh $here/inside.sh
+busybox chroot /guest /bin/sh $here/inside.sh
 busybox poweroff -f
 END
 chmod +x "$first/init"
