@@ -113,7 +113,7 @@ class LedgeredService:
 
     def _begun(
         self, path: str, sent: int, purpose: Purpose | None = None
-    ) -> tuple[bytes, Exchange] | None:
+    ) -> tuple[int, bytes, Exchange] | None:
         """Write down an exchange before anything leaves: it may be cancelled, or the phone die.
 
         A refusal was sent as well, and of a broken connection nobody knows: until the answer is
@@ -125,19 +125,21 @@ class LedgeredService:
         entry = Exchange(now, purpose.name, path, sent, 0, ok=False)
         with suppress(StoreError):  # a full disk must not keep a warning away; it is said elsewhere
             sealed = self._store.seal(entry, f"exchange:{day}")
-            self._store.execute("INSERT INTO exchange (day, sealed) VALUES (?, ?)", (day, sealed))
-            return sealed, entry
+            ((number,),) = self._store.execute(
+                "INSERT INTO exchange (day, sealed) VALUES (?, ?) RETURNING id", (day, sealed)
+            )
+            return number, sealed, entry
         return None
 
-    def _done(self, begun: tuple[bytes, Exchange] | None, received: int) -> None:
+    def _done(self, begun: tuple[int, bytes, Exchange] | None, received: int) -> None:
         if begun is None:
             return
-        sealed, entry = begun
+        number, sealed, entry = begun
         day = utc_day_number(entry.time)
         answered = msgspec.structs.replace(entry, received=received, ok=True)
         with suppress(StoreError):
-            # By its content: after "delete everything" its number may be another's.
+            # By its content too: after "delete everything" its number may be another's.
             self._store.execute(
-                "UPDATE exchange SET sealed = ? WHERE day = ? AND sealed = ?",
-                (self._store.seal(answered, f"exchange:{day}"), day, sealed),
+                "UPDATE exchange SET sealed = ? WHERE id = ? AND sealed = ?",
+                (self._store.seal(answered, f"exchange:{day}"), number, sealed),
             )

@@ -16,7 +16,7 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
 T = TypeVar("T")
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 # `day` is a day number (UTC, but Vietnamese of windows and warnings), left readable so that
 # retention works without unsealing; everything that says where a person was or whom they met
 # is sealed.
@@ -37,7 +37,10 @@ CREATE TABLE exchange (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB
 CREATE TABLE told (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL);
 ALTER TABLE key_file ADD COLUMN keys INTEGER NOT NULL DEFAULT 0;
 """
-_STEPS: Final = (_FIRST, _SECOND)  # from one version of the file to the next
+# A file holds the scans of one day and a page for each day before: less to look through than
+# an index is to keep at every scan.
+_THIRD: Final = "DROP INDEX scan_by_day"
+_STEPS: Final = (_FIRST, _SECOND, _THIRD)  # from one version of the file to the next
 _BUSY_SECONDS: Final = 5.0
 _KEY_CHECK: Final = "key-check"
 

@@ -180,7 +180,7 @@ class Tracer:
         heard = frozenset(sighting.payload for sighting in sightings)
         # An identifier lives for ten minutes, so "new" also counts each phone's next identifier.
         new = len(heard.difference(*self._recent))
-        near = sum(max(sighting.rssi, default=-127) >= NEAR_DBM for sighting in sightings)
+        near = sum(1 for one in sightings if one.rssi and max(one.rssi) >= NEAR_DBM)
         self.scans += 1
         self.last_scan = Scan(started, len(heard), near, new)
         self._recent = (*self._recent, heard)[-_SCANS_TO_BE_ALONE:]

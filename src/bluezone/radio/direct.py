@@ -29,6 +29,8 @@ class Listening:
 
 
 CONTINUOUS: Final = Listening()
+_CAPABILITIES: Final = Capabilities("virtual air", "direct", broadcasts=True)
+_ADDRESS_BITS: Final = 46
 _WHY_NOT: Final = {
     RadioState.OFF: "Bluetooth is switched off",
     RadioState.NO_PERMISSION: "the system does not let this app use Bluetooth",
@@ -69,7 +71,7 @@ class DirectRadio:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities("virtual air", "direct", broadcasts=True)
+        return _CAPABILITIES
 
     @property
     def tx_power(self) -> int:
@@ -94,9 +96,9 @@ class DirectRadio:
         self._require_on()
         if len(payload) != PAYLOAD_BYTES:
             raise ValueError(f"a beacon has {PAYLOAD_BYTES} bytes, not {len(payload)}")
-        address = bytearray(self._station.rng.bytes(6))
-        address[0] &= 0x3F  # non-resolvable private: the two top bits are zero
-        self._station.broadcast(bytes(address), payload)
+        # Non-resolvable private: the two top bits of its 48 are zero.
+        address = int(self._station.rng.integers(2**_ADDRESS_BITS)).to_bytes(6, "big")
+        self._station.broadcast(address, payload)
 
     async def stop(self) -> None:
         self._station.silence()

@@ -42,6 +42,7 @@ from bluezone.storage.objects import FolderObjects, ObjectMissing
 from bluezone.web.pages import STATIC
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    downloads.router,  # first: nearly every request is for these, and routes are tried in turn
     people.router,
     diagnosis.router,
     tracing.router,
@@ -50,7 +51,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
-    downloads.router,
     health.router,
 )
 

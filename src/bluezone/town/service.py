@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import httpx
 
@@ -77,33 +77,38 @@ def start_service(folder: Path, now: float) -> ServiceProcess:
     common = ["--home", str(home), "--clock-file", str(clock_path)]
     log_path = folder / "service.log"
     with log_path.open("ab") as log:
+        _finish("init", _begin(["init", *common], log), log_path)
+        process = _begin(["run", "--port", str(port), *common], log)
         account = ["staff", "add", _WORKER, "--unit", _UNIT, "--password-stdin"]
-        for arguments, given in ((["init"], ""), (account, password)):
-            done = subprocess.run(
-                _command(*arguments, *common),
-                env=_environment(),
-                input=given.encode(),
-                stdout=log,
-                stderr=log,
-                check=False,
-            )
-            if done.returncode:
-                raise _failed(log_path, f"`bluezone server {arguments[0]}` failed")
-        process = subprocess.Popen(
-            _command("run", "--port", str(port), *common),
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C is for the town, which then stops the service
-        )
+        adding = _begin([*account, *common], log, given=password)  # while the service starts
     service = ServiceProcess(home, f"http://127.0.0.1:{port}", clock_file, process, password)
     try:
+        _finish("staff add", adding, log_path)
         _wait_until_ready(service)
     except BaseException:
         service.stop()
         raise
     return service
+
+
+def _begin(arguments: list[str], log: BinaryIO, given: str = "") -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bluezone", "server", *arguments],
+        env=_environment(),
+        stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,  # Ctrl-C is for the town, which then stops the service
+    )
+    if process.stdin is not None:
+        process.stdin.write(given.encode())
+        process.stdin.close()
+    return process
+
+
+def _finish(what: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    if process.wait():
+        raise _failed(log, f"`bluezone server {what}` failed")
 
 
 def _wait_until_ready(service: ServiceProcess) -> None:
@@ -123,10 +128,6 @@ def _wait_until_ready(service: ServiceProcess) -> None:
                 service.process.wait(_POLL_SECONDS)
             service.check()
     raise _failed(service.log, f"the service was not ready within {_START_SECONDS:.0f} s")
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "bluezone", "server", *arguments]
 
 
 def _environment() -> dict[str, str]:
