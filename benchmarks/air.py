@@ -22,7 +22,7 @@ from bumble.link import LocalLink
 from bluezone.clock import WallClock
 from bluezone.protocol.beacon import encode_advertisement
 from bluezone.radio.air import MEAN_INTERVAL_SECONDS, Air
-from bluezone.radio.direct import DirectRadio
+from bluezone.radio.direct import DirectRadio, make_ready
 from bluezone.radio.hci import HciRadio
 from bluezone.radio.interface import Radio
 from bluezone.radio.link import AirController, AirLink
@@ -42,6 +42,7 @@ class _Run(NamedTuple):
 
 def measure() -> list[dict[str, object]]:
     """One row for each number of phones and mode; about a minute."""
+    make_ready()
     rows = []
     for phones in (2, 10, 20, 50, 100, 200):
         rows.append(_row(phones, "direct", MEAN_INTERVAL_SECONDS, _direct))
