@@ -80,7 +80,6 @@ async def forget_old(services: Services, lease: Lease) -> None:
     async with services.database.transaction() as session:
         await lease.confirm(session)
         await session.execute(delete(AccessLog).where(AccessLog.at < services.now - KEPT_SECONDS))
-    await services.database.forget_deleted()
 
 
 jobs = [Job("access-log-retention", 24 * 3600, forget_old)]

@@ -65,6 +65,7 @@ class Scheduler:
         """One round: run each job that is due. Returns the time of the next round."""
         now = self._services.clock.now()
         wake_at = now + _LOOK_SECONDS
+        ran = False
         try:
             last = await self._last_runs()
         except Exception as error:  # whatever it is, keys must be published once it is gone
@@ -74,9 +75,13 @@ class Scheduler:
             last_run = last.get(job.name, 0)
             # A job that is never done cannot say so itself; a time that stands still does.
             self._services.metrics.job_last_run.labels(job.name).set(last_run)
-            if _slot(job, last_run) < _slot(job, now) and not await self.run_once(job.name):
-                wake_at = min(wake_at, now + RETRY_SECONDS)
+            if _slot(job, last_run) < _slot(job, now):
+                ran = True
+                if not await self._run(job.name):
+                    wake_at = min(wake_at, now + RETRY_SECONDS)
             wake_at = min(wake_at, (_slot(job, now) + 1) * job.period)
+        if ran:
+            await self._forget_deleted()
         return wake_at
 
     async def run_once(self, name: str) -> bool:
@@ -84,6 +89,11 @@ class Scheduler:
 
         Raises KeyError for an unknown name.
         """
+        done = await self._run(name)
+        await self._forget_deleted()
+        return done
+
+    async def _run(self, name: str) -> bool:
         job, lease = self._jobs[name], self._leases[name]
         started = self._services.clock.now()
         try:
@@ -91,9 +101,10 @@ class Scheduler:
                 return False
             try:
                 await job.function(self._services, lease)
-                await self._record(job, lease, int(started))
-            finally:
+                await self._finish(job, lease, int(started))
+            except BaseException:
                 await lease.release()
+                raise
         except LeaseLost:
             _log.error("job lost its lease", job=name)
             outcome = "failed"
@@ -113,7 +124,14 @@ class Scheduler:
             rows = await session.execute(select(JobRun.name, JobRun.started_at))
             return {name: started_at for name, started_at in rows}
 
-    async def _record(self, job: Job, lease: Lease, started: int) -> None:
+    async def _forget_deleted(self) -> None:
+        """What the jobs of a round deleted leaves the database's log too."""
+        try:
+            await self._services.database.forget_deleted()
+        except Exception as error:  # the next round does it
+            _log.error("the database's log was not emptied", exc_info=error)
+
+    async def _finish(self, job: Job, lease: Lease, started: int) -> None:
         async with self._services.database.transaction() as session:
             await lease.confirm(session)
             done = {"started_at": started}
@@ -121,6 +139,7 @@ class Scheduler:
             await session.execute(
                 statement.on_conflict_do_update(index_elements=[JobRun.name], set_=done)
             )
+            await lease.release_in(session)
 
 
 def _slot(job: Job, time: float) -> int:

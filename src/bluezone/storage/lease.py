@@ -3,7 +3,7 @@
 import secrets
 from typing import Final
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -58,20 +58,29 @@ class Lease:
         return taken is not None
 
     async def confirm(self, session: AsyncSession) -> None:
-        """Extend the lease inside the transaction that needs it. Raises LeaseLost."""
+        """Hold the lease until the transaction that needs it has ended. Raises LeaseLost.
+
+        It is extended once half of its term is over: until then nothing is written, so a
+        transaction that finds nothing to do stays free of charge.
+        """
         now = int(self._clock.now())
-        held = await session.scalar(
-            update(LeaseRow)
+        row = await session.scalar(
+            select(LeaseRow)
             .where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
-            .values(expires_at=now + self._seconds)
-            .returning(LeaseRow.owner)
+            .with_for_update()
         )
-        if held is None:
+        if row is None:
             raise LeaseLost(self.name)
+        if row.expires_at < now + self._seconds / 2:
+            row.expires_at = now + self._seconds
 
     async def release(self) -> None:
         """Let go at once instead of when it runs out."""
         async with self._database.transaction() as session:
-            await session.execute(
-                delete(LeaseRow).where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
-            )
+            await self.release_in(session)
+
+    async def release_in(self, session: AsyncSession) -> None:
+        """Let go when this transaction commits."""
+        await session.execute(
+            delete(LeaseRow).where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
+        )

@@ -64,7 +64,6 @@ async def export_keys(services: Services, lease: Lease) -> None:
         await _build(services, lease, batch)
     await publish_index(services, lease)
     await _remove_strays(services, lease)
-    await services.database.forget_deleted()  # which keys came together
 
 
 # --- plan ------------------------------------------------------------------------------

@@ -58,6 +58,5 @@ async def delete_expired(services: Services, lease: Lease) -> Deleted:
                 )
             ),
         )
-    await services.database.forget_deleted()
     _log.info("expired data deleted", deleted=asdict(deleted))
     return deleted

@@ -135,4 +135,3 @@ async def forget_old(services: Services, lease: Lease) -> None:
             )
         )
         await session.execute(delete(NumberCode).where(NumberCode.expires_at <= now))
-    await services.database.forget_deleted()

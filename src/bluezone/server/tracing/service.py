@@ -311,4 +311,3 @@ async def forget_old(services: Services, lease: Lease) -> None:
         await session.execute(
             delete(Handover).where(Handover.received_at <= services.now - KEPT_SECONDS)
         )
-    await services.database.forget_deleted()
