@@ -57,6 +57,14 @@ async def test_it_sleeps_until_something_is_due(services: Services, clock: Manua
     assert await scheduler.run_due() == NOON + 600
 
 
+async def test_what_a_round_deleted_is_in_no_log_of_the_database(services: Services) -> None:
+    if not services.database.is_sqlite:
+        pytest.skip("PostgreSQL's log has its own times (docs/threats.md)")
+    await Scheduler(services, [Work().job]).run_due()
+    log = Path(f"{services.database.engine.url.database}-wal")
+    assert log.stat().st_size == 0
+
+
 async def test_a_run_past_the_hour_is_not_that_hours_run(
     services: Services, clock: ManualClock
 ) -> None:
