@@ -63,6 +63,23 @@ async def test_a_sleeper_cannot_commit_after_losing_it(
             await sleeper.confirm(session)
 
 
+async def test_cancelled_while_it_is_taken_it_locks_nobody_out(
+    database: Database, clock: ManualClock
+) -> None:
+    cancelled = []  # whose frames keep alive what they were at
+    for tenths in range(100):
+        taking = asyncio.create_task(Lease(database, clock, "export").acquire())
+        await asyncio.sleep(tenths * 1e-4)
+        taking.cancel()
+        try:
+            await taking
+        except asyncio.CancelledError as error:
+            cancelled.append(error)
+        async with asyncio.timeout(2):
+            assert await Lease(database, clock, f"other-{tenths}").acquire()
+    assert cancelled
+
+
 async def test_confirming_extends_it(database: Database, clock: ManualClock) -> None:
     owner, other = Lease(database, clock, "export"), Lease(database, clock, "export")
     await owner.acquire()

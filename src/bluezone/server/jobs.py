@@ -6,6 +6,7 @@ what it missed.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bluezone.server.context import Services
-from bluezone.storage.database import Base, upsert
+from bluezone.storage.database import Base, StorageUnavailable, upsert
 from bluezone.storage.lease import Lease, LeaseLost
 
 RETRY_SECONDS: Final = 60  # after a failure, or while another process holds the lease
@@ -103,7 +104,8 @@ class Scheduler:
                 await job.function(self._services, lease)
                 await self._finish(job, lease, int(started))
             except BaseException:
-                await lease.release()
+                with suppress(StorageUnavailable):  # then it runs out
+                    await lease.release()
                 raise
         except LeaseLost:
             _log.error("job lost its lease", job=name)

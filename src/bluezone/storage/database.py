@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 from sqlalchemy import BigInteger, Integer, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -160,12 +161,34 @@ def _postgresql(url: URL) -> AsyncEngine:
     )
 
 
+class _SqliteConnection(sqlite3.Connection):
+    """Ends its statements when it is closed.
+
+    One that was cancelled between two rows would otherwise live on, with its lock on the file,
+    for as long as anything refers to it.
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *args: Any, **named: Any) -> Any:
+        made = super().cursor(*args, **named)
+        self._cursors.add(made)
+        return made
+
+    def close(self) -> None:
+        for one in list(self._cursors):
+            one.close()
+        super().close()
+
+
 def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(
         url,
         hide_parameters=True,
         pool_timeout=_WAIT_SECONDS,
-        connect_args={"timeout": _WAIT_SECONDS},
+        connect_args={"timeout": _WAIT_SECONDS, "factory": _SqliteConnection},
     )
 
     @event.listens_for(engine.sync_engine, "do_connect")
