@@ -34,6 +34,11 @@ UPLOAD_BODY_BYTES: Final = 4096  # every upload has this size, so chaff cannot b
 CODE_DIGITS: Final = 12
 CODE_TTL_SECONDS: Final = 3600
 
+# --- the app ----------------------------------------------------------------------------
+# Where a phone serves its pages to its owner: the same port always, a browser keeps its cookie
+# by it, and a code's link leads there.
+APP_PORT: Final = 8460
+
 # --- bytes-to-sign: one domain tag per format, so no signature fits two of them ---------
 TAG_CERTIFICATE: Final = b"BZ1-CERTIFICATE"
 TAG_INDEX: Final = b"BZ1-INDEX"

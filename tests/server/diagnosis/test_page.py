@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from playwright.async_api import Browser, async_playwright
 
+from bluezone.protocol.deployment import APP_PORT
 from bluezone.server.app import create_app
 from tests.server.diagnosis.installation import PASSWORD, Service
 
@@ -56,6 +57,13 @@ async def test_a_health_worker_issues_a_code_on_a_phone(service: Service, tmp_pa
         await page.click("main form button")
         code = (await page.inner_text("#code")).strip()
         assert CODE.fullmatch(code)
+        digits = code.replace("-", "")
+        assert await page.get_attribute("#link", "href") == (
+            f"http://127.0.0.1:{APP_PORT}/report.html#code={digits}"
+        )
+        picture = await page.locator(".qr svg").bounding_box()
+        assert picture is not None
+        assert 120 < picture["width"] < 390
         await page.screenshot(path=tmp_path / "code.png", full_page=True)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 from bluezone.clock import Clock
 from bluezone.phone.app.alerts import Alerts, Notify
@@ -15,11 +14,10 @@ from bluezone.phone.app.serving import served
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.phone import Phone
 from bluezone.phone.store import StoreError
+from bluezone.protocol.deployment import APP_PORT
 from bluezone.protocol.trust import Pins
 from bluezone.radio.interface import Capabilities
 from bluezone.web.loopback import listen
-
-USUAL_PORT: Final = 8460  # the same one always: a browser keeps the cookie by it
 
 
 class Pages:
@@ -65,7 +63,7 @@ async def pages_of(
     is taken.
     """
     try:
-        listener = listen(USUAL_PORT if port is None else port)
+        listener = listen(APP_PORT if port is None else port)
     except OSError:
         if port is not None:
             raise

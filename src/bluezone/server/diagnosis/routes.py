@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Final, TypeVar
 
 import msgspec
+import segno
 from fastapi import APIRouter, Form, Request, Response
+from markupsafe import Markup
 
 from bluezone.protocol import blind_rsa
 from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_BODY_BYTES
@@ -159,6 +161,10 @@ def _intake(request: Request) -> Intake:
     return intake
 
 
+def _qr(link: str) -> Markup:
+    return Markup(segno.make(link, error="m").svg_inline(scale=5, border=4))  # noqa: S704 - digits
+
+
 # --- a health worker issues a code -----------------------------------------------------
 class CodeRequest(msgspec.Struct, frozen=True):
     """What a program of a health unit sends; the unit is that of the account."""
@@ -254,6 +260,8 @@ async def _codes_page(
         report_type=report_type,
         symptom_onset=symptom_onset,
         code=rules.shown_code(issued.code) if issued else "",
+        link=(link := rules.code_link(issued.code)) if issued else "",
+        picture=_qr(link) if issued else "",
         expires=vietnam_time(issued.expires_at) if issued else None,
         recent=[(row, vietnam_time(row.issued_at)) for row in recent],
         now=now,

@@ -10,6 +10,7 @@ import secrets
 from typing import Final
 
 from bluezone.protocol.deployment import (
+    APP_PORT,
     CODE_DIGITS,
     EMBARGO_SECONDS,
     RETENTION_DAYS,
@@ -55,6 +56,14 @@ def new_code() -> str:
 def shown_code(code: str) -> str:
     """The code as people read it aloud: 4-4-4."""
     return "-".join(code[at : at + 4] for at in range(0, len(code), 4))
+
+
+def code_link(code: str) -> str:
+    """Opens the patient's app, on the patient's own machine, with the code filled in.
+
+    The code stands behind `#`, which no browser sends to anybody.
+    """
+    return f"http://127.0.0.1:{APP_PORT}/report.html#code={code}"
 
 
 def typed_code(text: str) -> str:
