@@ -14,6 +14,7 @@ from tests.server.conftest import PASSWORD, AddStaff
 
 # The whole list of what a stranger can reach. Think before adding to it.
 PUBLIC = {
+    "GET /",  # leads to the staff pages
     "GET /health/live",
     "GET /health/ready",
     "GET /moi/{code}",

@@ -40,6 +40,13 @@ class SessionAnswer(Unprintable, frozen=True):
     expires_at: int
 
 
+@router.get("/")
+@public
+async def front_door(_request: Request) -> Response:
+    """Whoever types the bare address in a browser is staff."""
+    return RedirectResponse("/staff", 303)
+
+
 @router.get("/staff/sign-in")
 @public
 async def sign_in_page(request: Request) -> Response:

@@ -14,6 +14,11 @@ const STATES = {
   cleared: () => ["good", t("all clear")],
   withdrawn: () => ["warn", t("withdrawn")],
 };
+// A diary is of a case: whether tracers use it says nothing of its owner's health.
+const DIARY_STATES = {
+  confirmed: () => ["calm", t("used for tracing")],
+  cleared: () => ["calm", t("not needed")],
+};
 const KINDS = { details: () => t("My details"), diary: () => t("My contact diary") };
 
 /** Cards of all hand-overs; `refresh` asks for news, `changed(exposures)` hears of a withdrawal. */
@@ -36,7 +41,8 @@ export function handoverCards(handovers, { refresh, changed }) {
 }
 
 function handoverCard(one, changed) {
-  const [tone, words] = STATES[one.state]();
+  const states = one.kind === "diary" ? { ...STATES, ...DIARY_STATES } : STATES;
+  const [tone, words] = states[one.state]();
   const withdraw = async (event) => {
     const button = event.currentTarget;
     const sure = await confirmed({

@@ -51,7 +51,7 @@ export function timeline(day) {
         y: 4 + lane * step + (step - 1 - depth) / 2,
         width: Math.max(2.5, x(contact.end) - left),
         height: depth,
-        rx: Math.min(3, depth / 2),
+        rx: Math.min(1, depth / 2),
       });
     }),
   );
