@@ -260,6 +260,24 @@ def test_settings_take_effect_at_once(visit: Visit) -> None:
     _asked(page, visit, {"commune": "20195", "carrier": "Viettel"})
 
 
+def test_a_province_without_a_commune_is_not_dropped_in_silence(visit: Visit) -> None:
+    page = visit.open("settings")
+    said = page.locator("#commune-half")
+    expect(page.locator("#commune")).to_have_value("20194")
+    expect(said).to_be_empty()
+    page.locator("#province").select_option(label="Hà Nội")
+    expect(said).to_contain_text("hãy chọn cả phường, xã")
+    page.locator("#save-place").click()
+    expect(said).to_have_class("wrong")
+    expect(page.locator("#commune")).to_be_focused()
+    visit.check_access("a province alone")
+    assert visit.core.asked == []
+    page.locator("#commune").select_option(label="Ba Đình")
+    expect(said).to_be_empty()
+    page.locator("#save-place").click()
+    _asked(page, visit, {"commune": "00004", "carrier": "Viettel"})
+
+
 def _asked(page: Page, visit: Visit, change: dict[str, object]) -> None:
     expect(page.get_by_text("Đã lưu.").first).to_be_attached()
     deadline = time.monotonic() + 10
