@@ -214,6 +214,21 @@ def test_what_waits_is_shown_and_can_be_withdrawn(asking: Asking) -> None:
     assert asking.ask("POST", "handovers/withdraw", reference)["handovers"] == []
 
 
+def test_the_advice_says_who_has_been_told(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.phone._checker.exposures.warn(
+        ExposureWarning(dt.date(2021, 1, 19), (18646,), (PartOfDay.NOON,), 20, 1, 0)
+    )
+    assert "Nobody else has been told" in asking.ask("GET", "exposures")["advice"]["en"]
+    asking.world.national.down = True  # it is on its way, and may have arrived
+    asking.ask("POST", "details", {"name": "Hoa", "consent": True}, 502)
+    advice = asking.ask("GET", "exposures")["advice"]
+    assert "Nobody else has been told" not in advice["en"]
+    assert "You chose to send your details" in advice["en"]
+    assert "1900 9095" in advice["vi"]
+    assert "Bạn đã chọn gửi thông tin" in advice["vi"]
+
+
 def test_a_preview_never_passes_what_the_service_refuses(asking: Asking) -> None:
     asking.ask("POST", "start", {"consent": True})
     for day in range(1, 17):
