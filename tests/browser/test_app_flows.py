@@ -102,6 +102,12 @@ def test_details_are_seen_before_they_are_sent(visit: Visit) -> None:
     page.get_by_role("button", name="English").click()
     expect(page.locator("#name")).to_have_value("Nguyễn Thị Lan")
     page.get_by_role("button", name="Tiếng Việt").click()
+    usual = visit.core.answers["POST details/preview"]
+    empty = api.Fault("details-empty", both("Chưa có gì để gửi.", "Nothing to send yet."))
+    visit.core.answers["POST details/preview"] = 400, empty
+    page.locator("#look").click()
+    expect(page.get_by_role("alert").filter(has_text="Chưa có gì để gửi.")).to_be_visible()
+    visit.core.answers["POST details/preview"] = usual
     page.locator("#look").click()
     expect(page.locator("#preview-title")).to_be_visible()
     page.locator("#raw summary").click()

@@ -218,6 +218,12 @@ def _message(app: App, wish: Details) -> ContactDetails:
         note=wish.note,
         language=app.phone.settings.language,
     )
+    if not (
+        message.name or message.phone_number or message.commune or message.days or message.note
+    ):
+        raise Refused.saying(
+            400, "details-empty", _("There is nothing to send yet. Fill in at least one of these.")
+        )
     # As the service reads it: what can be previewed is never refused there for its form.
     try:
         return msgspec.json.decode(msgspec.json.encode(message), type=ContactDetails)
