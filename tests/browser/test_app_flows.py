@@ -171,6 +171,14 @@ def test_a_report_from_a_link_to_its_receipt(visit: Visit) -> None:
     visit.check_access("the report's preview")
     visit.picture("report-preview-vi")
     page.locator("#consent").check()
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#preview-title")).to_have_text("Exactly this is sent")
+    expect(page.locator("#consent")).to_be_checked()
+    page.get_by_role("button", name="Tiếng Việt").click()
+    page.locator("#change").click()
+    page.locator("#look").click()
+    expect(page.locator("#consent")).not_to_be_checked()  # agreed to what was seen then
+    page.locator("#consent").check()
     step = api.ReportProgress("sending", "pause", 0, None, None, None)
     visit.core.answers["GET report"] = step
     page.locator("#send").click()
