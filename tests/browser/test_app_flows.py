@@ -102,6 +102,12 @@ def test_details_are_seen_before_they_are_sent(visit: Visit) -> None:
     page.get_by_role("button", name="English").click()
     expect(page.locator("#name")).to_have_value("Nguyễn Thị Lan")
     page.get_by_role("button", name="Tiếng Việt").click()
+    usual = visit.core.answers["POST details/preview"]
+    empty = api.Fault("details-empty", both("Chưa có gì để gửi.", "Nothing to send yet."))
+    visit.core.answers["POST details/preview"] = 400, empty
+    page.locator("#look").click()
+    expect(page.get_by_role("alert").filter(has_text="Chưa có gì để gửi.")).to_be_visible()
+    visit.core.answers["POST details/preview"] = usual
     page.locator("#look").click()
     expect(page.locator("#preview-title")).to_be_visible()
     page.locator("#raw summary").click()
@@ -164,6 +170,14 @@ def test_a_report_from_a_link_to_its_receipt(visit: Visit) -> None:
     page.locator("#look").click()
     visit.check_access("the report's preview")
     visit.picture("report-preview-vi")
+    page.locator("#consent").check()
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#preview-title")).to_have_text("Exactly this is sent")
+    expect(page.locator("#consent")).to_be_checked()
+    page.get_by_role("button", name="Tiếng Việt").click()
+    page.locator("#change").click()
+    page.locator("#look").click()
+    expect(page.locator("#consent")).not_to_be_checked()  # agreed to what was seen then
     page.locator("#consent").check()
     step = api.ReportProgress("sending", "pause", 0, None, None, None)
     visit.core.answers["GET report"] = step
@@ -258,6 +272,24 @@ def test_settings_take_effect_at_once(visit: Visit) -> None:
     page.locator("#commune").select_option(label="Thanh Khê")
     page.locator("#save-place").click()
     _asked(page, visit, {"commune": "20195", "carrier": "Viettel"})
+
+
+def test_a_province_without_a_commune_is_not_dropped_in_silence(visit: Visit) -> None:
+    page = visit.open("settings")
+    said = page.locator("#commune-half")
+    expect(page.locator("#commune")).to_have_value("20194")
+    expect(said).to_be_empty()
+    page.locator("#province").select_option(label="Hà Nội")
+    expect(said).to_contain_text("hãy chọn cả phường, xã")
+    page.locator("#save-place").click()
+    expect(said).to_have_class("wrong")
+    expect(page.locator("#commune")).to_be_focused()
+    visit.check_access("a province alone")
+    assert visit.core.asked == []
+    page.locator("#commune").select_option(label="Ba Đình")
+    expect(said).to_be_empty()
+    page.locator("#save-place").click()
+    _asked(page, visit, {"commune": "00004", "carrier": "Viettel"})
 
 
 def _asked(page: Page, visit: Visit, change: dict[str, object]) -> None:

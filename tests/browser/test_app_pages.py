@@ -170,6 +170,46 @@ def test_empty_pages_say_so(visit: Visit, name: str) -> None:
     visit.check_access(f"{name}, empty")
 
 
+def test_the_people_around_are_not_listed_anew_while_nothing_changes(visit: Visit) -> None:
+    people = [api.Neighbour("A41…", True, -52, 0.5), api.Neighbour("07C…", True, -58, 12.0)]
+    far = api.Neighbour("E2B…", False, -78, 2.0)
+    asked = 0
+
+    def around(_: object) -> api.Around:
+        nonlocal asked
+        asked += 1
+        return api.Around("3F9…", "on", True, [*people, far])
+
+    def wait_for_more() -> None:
+        enough = asked + 2
+        deadline = time.monotonic() + 20
+        while asked < enough:
+            assert time.monotonic() < deadline
+            visit.page.wait_for_timeout(200)
+
+    visit.core.answers["GET around"] = around
+    page = visit.open("around")
+    expect(page.locator("#near li")).to_have_count(2)
+    page.evaluate("""() => {
+        window.changes = 0;
+        const watch = new MutationObserver((found) => (window.changes += found.length));
+        for (const id of ["radio", "near", "far", "own"])
+            watch.observe(document.getElementById(id),
+                { subtree: true, childList: true, characterData: true, attributes: true });
+        window.row = document.querySelector("#near li[data-mask='07C…']");
+    }""")
+    wait_for_more()
+    assert page.evaluate("window.changes") == 0
+    # Now the stronger one, beside somebody new who shares a mask; the row is the same.
+    people[:] = [api.Neighbour("07C…", True, -40, 14.0), api.Neighbour("07C…", True, -60, 1.0)]
+    expect(page.locator("#near .quiet").first).to_have_text("nghe thấy 14 giây trước")
+    expect(page.locator("#near li")).to_have_count(2)
+    assert page.evaluate("window.row === document.querySelector('#near li')")
+    people.clear()
+    expect(page.locator("#near")).to_have_text("Không có ai ở gần bạn.")
+    expect(page.locator("#far li")).to_have_count(1)
+
+
 def test_a_refusal_is_told_and_tried_again(visit: Visit) -> None:
     fault = api.Fault("disk", both("Ổ đĩa đã đầy. Hãy giải phóng bớt.", "The disk is full."))
     good = visit.core.answers["GET history"]

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bluezone.clock.driven import ClockFile
 from bluezone.commands.phone import command
+from bluezone.web.loopback import listen
 
 _BLUEZONE = Path(sys.executable).parent / "bluezone"
 
@@ -136,6 +137,27 @@ def test_two_phones_in_two_terminals_notice_each_other(
     gone = _phone("forget", "--home", tmp_path / "an", "--yes")
     assert gone.exit_code == 0
     assert list((tmp_path / "an").iterdir()) == []
+
+
+def test_a_taken_port_is_named_with_what_to_do(
+    tmp_path: Path, pin: Path, nobody: str, radio: str
+) -> None:
+    with listen(0) as other:
+        port = other.getsockname()[1]
+        ended = subprocess.run(
+            [
+                *(_BLUEZONE, "phone", "run", "--yes", "--language", "en", "--port", str(port)),
+                *("--home", tmp_path / "an", "--service", nobody, "--pin", pin, "--radio", radio),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert f"Port {port} is taken by another program." in ended.stderr
+    assert "leave --port out" in ended.stderr
+    assert "folder" not in ended.stderr
 
 
 def test_a_phone_has_to_be_told_once_where_its_service_is(

@@ -145,7 +145,10 @@ async def test_a_health_worker_reads_decides_and_downloads(
     await expect(confirm.get_by_label("chỉ dùng lời của tôi")).to_be_checked()
     await confirm.locator("textarea").fill("Hẹn 8 giờ sáng mai.")
     await confirm.get_by_role("button").click()
-    await expect(page).to_have_url(f"{served}/staff/inbox")
+    await expect(page).to_have_url(f"{served}/staff/inbox?decided={warned.handover.hex()}")
+    await expect(page.get_by_role("status")).to_contain_text(
+        f"Xong: hồ sơ {sent.reference} đã được xác nhận."
+    )
     told = answer(await ask(phone, SECRET))
     assert told.state is HandoverState.CONFIRMED
     assert told.message["vi"].endswith("Hẹn 8 giờ sáng mai.")

@@ -367,7 +367,7 @@ def check(
     async def work() -> bool:
         async with opened(home, settings, clock, _NO_RADIO, on_check=screen.checked) as phone:
             done = await phone.check()
-            screen.all_warnings(phone.warnings())
+            screen.all_warnings(phone)
             return done.error is None
 
     if not run_or_explain(work(), language):
@@ -424,7 +424,7 @@ def warnings(home: Path, language: str) -> None:
 
     async def work() -> None:
         async with opened(home, settings, clock, _NO_RADIO) as phone:
-            Screen(language, clock).all_warnings(phone.warnings())
+            Screen(language, clock).all_warnings(phone)
 
     run_or_explain(work(), language)
 

@@ -72,11 +72,13 @@ class Screen:
         self.say(warning.text(self._language))
         self.say(warning.advice(self._language))
 
-    def all_warnings(self, given: list[ExposureWarning]) -> None:
+    def all_warnings(self, phone: Phone) -> None:
+        given = phone.warnings()
         for warning in given:
             click.echo(warning.text(self._language))
         if given:
-            click.echo(given[-1].advice(self._language))
+            newest = max(given, key=lambda warning: warning.noticed_at)
+            click.echo(newest.advice(self._language, phone.handovers.who_knows(newest)))
         else:
             click.echo(translate(_("No warnings."), self._language))
 

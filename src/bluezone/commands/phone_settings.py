@@ -12,6 +12,7 @@ import msgspec
 
 from bluezone.clock import Clock, WallClock
 from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
+from bluezone.phone.app.running import PortUnusableError
 from bluezone.phone.home import PhoneRunningError
 from bluezone.phone.phone import Phone
 from bluezone.phone.report import ReportError
@@ -113,6 +114,7 @@ def run_or_explain(work: Coroutine[Any, Any, T], language: str) -> T:
     except (
         KeyUnavailableError,
         PhoneRunningError,
+        PortUnusableError,
         ReportError,
         ServiceError,
         StoreError,

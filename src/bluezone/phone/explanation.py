@@ -57,6 +57,21 @@ _CERTAINTY_WORDS: Final = {
     ExposureClass.CERTAIN: _("almost certainly within 2 metres for 15 minutes or more"),
 }
 
+
+class WhoKnows(Enum):
+    """Who else has been told of a warning: nobody, until its owner tells."""
+
+    NOBODY = _("Nobody else has been told; whether you call is your decision.")
+    AUTHORITY = _(
+        "You chose to send your details to the health authority; this phone has told nobody else."
+        " You can still call them yourself."
+    )
+    WITHDRAWN = _(
+        "You sent your details to the health authority and have withdrawn them; this phone has told"
+        " nobody else. Whether you call is your decision."
+    )
+
+
 _DAY_MINUTES: Final = 24 * 60  # a window that began before midnight may end after it
 
 # The Ministry of Health's COVID-19 line since 2020.
@@ -102,17 +117,20 @@ class ExposureWarning:
         """How sure it is."""
         return translate(_CERTAINTY_WORDS[self.certainty], language)
 
-    def advice(self, language: str = DEFAULT_LANGUAGE) -> str:
-        """What to do now."""
-        return translate(
+    def advice(
+        self, language: str = DEFAULT_LANGUAGE, who_knows: WhoKnows = WhoKnows.NOBODY
+    ) -> str:
+        """What to do now, and who knows; Handovers tells who does."""
+        what_to_do = translate(
             _(
                 "What to do: stay at home and away from others, and call your commune health"
                 " station or the Ministry of Health on {hotline}. They decide about a test and"
-                " quarantine. Nobody else has been told; whether you call is your decision."
+                " quarantine."
             ),
             language,
             hotline=HOTLINE,
         )
+        return f"{what_to_do} {translate(who_knows.value, language)}"
 
 
 def part_words(part: PartOfDay, language: str = DEFAULT_LANGUAGE) -> str:

@@ -176,7 +176,7 @@ def test_who_has_not_begun_or_has_stopped_asks_the_service_nothing(
     assert asking.ask("GET", "invitation")["installed"] is None
     for path, question in (
         ("check", None),
-        ("details", {"consent": True}),
+        ("details", {"name": "Hoa", "consent": True}),
         ("handovers/refresh", None),
     ):
         assert asking.ask("POST", path, question, 409)["error"] == error
@@ -207,11 +207,38 @@ def test_what_is_on_its_way_is_in_the_ledger(asking: Asking) -> None:
 def test_what_waits_is_shown_and_can_be_withdrawn(asking: Asking) -> None:
     asking.ask("POST", "start", {"consent": True})
     asking.world.national.down = True
-    asking.ask("POST", "details", {"consent": True}, 502)
+    asking.ask("POST", "details", {"name": "Hoa", "consent": True}, 502)
     (waiting,) = asking.ask("GET", "exposures")["handovers"]
     assert waiting["state"] == "waiting"
     reference = {"reference": waiting["reference"]}
     assert asking.ask("POST", "handovers/withdraw", reference)["handovers"] == []
+
+
+def test_the_advice_says_who_has_been_told(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    asking.phone._checker.exposures.warn(
+        ExposureWarning(dt.date(2021, 1, 19), (18646,), (PartOfDay.NOON,), 20, 1, 0)
+    )
+    assert "Nobody else has been told" in asking.ask("GET", "exposures")["advice"]["en"]
+    asking.world.national.down = True  # it is on its way, and may have arrived
+    asking.ask("POST", "details", {"name": "Hoa", "consent": True}, 502)
+    advice = asking.ask("GET", "exposures")["advice"]
+    assert "Nobody else has been told" not in advice["en"]
+    assert "You chose to send your details" in advice["en"]
+    assert "1900 9095" in advice["vi"]
+    assert "Bạn đã chọn gửi thông tin" in advice["vi"]
+
+
+def test_details_that_say_nothing_are_not_sent(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    for empty in ({}, {"name": " ", "note": "\n", "days": False}):  # no warning: no days either
+        for path in ("details/preview", "details"):
+            fault = asking.ask("POST", path, {**empty, "consent": True}, 400)
+            assert fault["error"] == "details-empty"
+            assert "Chưa có gì để gửi" in fault["message"]["vi"]
+    assert asking.ask("GET", "exposures")["handovers"] == []
+    assert asking.world.national.requests == []
+    asking.ask("POST", "details/preview", {"phone_number": "090 123 4567", "days": False})
 
 
 def test_a_preview_never_passes_what_the_service_refuses(asking: Asking) -> None:

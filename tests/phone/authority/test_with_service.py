@@ -1,5 +1,7 @@
 """What a person and the authority exchange, by the real service: from the phone and back to it."""
 
+import dataclasses
+import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from sqlalchemy import select
 
 from bluezone.phone.authority.announcements import AnnouncementError
 from bluezone.phone.authority.handovers import Handover, details_of
+from bluezone.phone.explanation import ExposureWarning, PartOfDay, WhoKnows
 from bluezone.phone.phone import Phone
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.phone.told import Kind
@@ -108,6 +111,18 @@ async def test_what_is_withdrawn_is_gone_there(street: Street, phone: Phone) -> 
         assert (await session.scalars(select(HandoverContent))).all() == []
     with pytest.raises(LookupError):
         await phone.handovers.withdraw("AAAA-AAAA")
+
+
+async def test_who_knows_follows_what_was_sent(street: Street, phone: Phone) -> None:
+    before = round(street.clock.now()) - 60
+    old = ExposureWarning(dt.date(2021, 1, 20), (18647,), (PartOfDay.NOON,), 20, 1, before)
+    assert phone.handovers.who_knows(old) is WhoKnows.NOBODY
+    sent = await phone.handovers.send_details(_details())
+    assert phone.handovers.who_knows(old) is WhoKnows.AUTHORITY
+    later = dataclasses.replace(old, noticed_at=before + 3600)
+    assert phone.handovers.who_knows(later) is WhoKnows.NOBODY
+    await phone.handovers.withdraw(sent.reference)
+    assert phone.handovers.who_knows(old) is WhoKnows.WITHDRAWN
 
 
 async def test_an_answer_lost_on_its_way_makes_no_second_item(street: Street, phone: Phone) -> None:

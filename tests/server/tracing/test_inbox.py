@@ -1,6 +1,7 @@
 """The inbox from the staff's side: one's own unit, decisions with history, every look kept."""
 
 import asyncio
+import re
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from bluezone.clock import ManualClock
 from bluezone.protocol.handover import HandoverState
 from bluezone.server.access_log import KEPT_SECONDS, LOOKS_BY_ACCOUNT, AccessLog
 from bluezone.server.context import Services
+from bluezone.server.forms import SESSION_COOKIE
 from bluezone.server.messaging import rules as messaging
 from bluezone.server.messaging.service import receipt_key
 from bluezone.server.people.rules import StaffRole
@@ -262,6 +264,33 @@ async def test_addresses_that_name_no_item(client: httpx.AsyncClient, lan: Heade
         assert response.status_code == 404, name
     assert await listed(client, lan, reference="a\0b") == []
     assert (await client.get("/v1/staff/inbox?state=x", headers=lan)).status_code == 400
+
+
+async def test_a_decision_is_said_on_the_page_in_words_of_the_item_alone(
+    client: httpx.AsyncClient, services: Services, lan: Headers, hoa: Headers
+) -> None:
+    sent = answer(await send(client, details(SECRET)))
+    name = details(SECRET).handover.hex()
+
+    async def said(decided: str, headers: Headers) -> str:
+        query = {"decided": decided, "language": "en", "state": "cleared"}
+        token = headers["Authorization"].removeprefix("Bearer ")
+        browser = {"Cookie": f"{SESSION_COOKIE}={token}"}
+        response = await client.get("/staff/inbox", headers=browser, params=query)
+        assert response.status_code == 200
+        found = re.search(r'role="status">(.*?)</p>', response.text, re.DOTALL)
+        return found[1].strip() if found else ""
+
+    assert await said(name, lan) == ""  # not decided
+    body = {"state": "confirmed", "words": "x", "seen": 0}
+    assert (await client.post(address(SECRET), json=body, headers=lan)).is_success
+    assert (await said(name, lan)).startswith(f"Done: hand-over {sent.reference} is confirmed.")
+    assert await said(name, hoa) == ""
+    for forged in ("You are dismissed", "00" * 32, "x", "\0"):
+        assert await said(forged, lan) == ""
+    assert await looks(services) == []  # nothing of what was handed over is shown
+    await ask(client, SECRET, "withdraw")
+    assert await said(name, lan) == ""
 
 
 async def test_the_access_log_is_kept_for_two_years(

@@ -70,11 +70,7 @@ async def exposures(app: App) -> Exposures:
     return Exposures(
         state=_state(app, warnings),
         warnings=[_warning(app, one) for one in reversed(warnings)],
-        advice=(
-            {language: warnings[-1].advice(language) for language in LANGUAGES}
-            if warnings
-            else _NONE_YET
-        ),
+        advice=_advice(app, warnings),
         station=Station(station.name, station.phone, station.address) if station else None,
         hotline=HOTLINE,
         handovers=[handover(one) for one in app.phone.handovers.all()],
@@ -85,6 +81,14 @@ async def mark_read(app: App) -> Exposures:
     """`POST exposures/read`."""
     app.phone.choose(exposures_read_at=app.clock.now())
     return await exposures(app)
+
+
+def _advice(app: App, warnings: list[ExposureWarning]) -> Text:
+    if not warnings:
+        return _NONE_YET
+    newest = max(warnings, key=lambda warning: warning.noticed_at)
+    who_knows = app.phone.handovers.who_knows(newest)
+    return {language: newest.advice(language, who_knows) for language in LANGUAGES}
 
 
 def _warning(app: App, warning: ExposureWarning) -> Warning:
@@ -214,6 +218,12 @@ def _message(app: App, wish: Details) -> ContactDetails:
         note=wish.note,
         language=app.phone.settings.language,
     )
+    if not (
+        message.name or message.phone_number or message.commune or message.days or message.note
+    ):
+        raise Refused.saying(
+            400, "details-empty", _("There is nothing to send yet. Fill in at least one of these.")
+        )
     # As the service reads it: what can be previewed is never refused there for its form.
     try:
         return msgspec.json.decode(msgspec.json.encode(message), type=ContactDetails)

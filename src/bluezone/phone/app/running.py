@@ -1,6 +1,7 @@
 """The pages of a running phone: served, and its messages brought to its owner."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,32 @@ from bluezone.phone.store import StoreError
 from bluezone.protocol.deployment import APP_PORT
 from bluezone.protocol.trust import Pins
 from bluezone.radio.interface import Capabilities
+from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 from bluezone.web.loopback import listen
+
+
+class PortUnusableError(Exception):
+    """The pages cannot be served on the port that was asked for."""
+
+    def __init__(self, port: int, *, taken: bool) -> None:
+        super().__init__(port)
+        self._port = port
+        self._taken = taken
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What to tell the owner, and what to do."""
+        message = (
+            _(
+                "Port {port} is taken by another program. Choose another one with --port, or leave"
+                " --port out: then Bluezone finds a free one."
+            )
+            if self._taken
+            else _(
+                "Port {port} may not be used here. Choose one from 1024 on with --port, or leave"
+                " --port out: then Bluezone finds a free one."
+            )
+        )
+        return translate(message, language, port=self._port)
 
 
 class Pages:
@@ -59,14 +85,14 @@ async def pages_of(
 ) -> AsyncIterator[Pages]:
     """Serve the pages of `phone` until the end of the block.
 
-    `port` None: the usual one, or any free one if that is taken. Raises OSError if a given port
-    is taken.
+    `port` None: the usual one, or any free one if that is taken. Raises PortUnusableError if a
+    given port is taken or forbidden.
     """
     try:
         listener = listen(APP_PORT if port is None else port)
-    except OSError:
+    except OSError as error:
         if port is not None:
-            raise
+            raise PortUnusableError(port, taken=error.errno == errno.EADDRINUSE) from error
         listener = listen(0)
     app = App(phone, clock, home, pins, service, capabilities, Reporting(), clock.now())
     alerts = Alerts(app, notify)

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from bluezone.clock import Clock
-from bluezone.phone.explanation import ExposureWarning
+from bluezone.phone.explanation import ExposureWarning, WhoKnows
 from bluezone.phone.ledger import LedgeredService
 from bluezone.phone.sealing import Entropy
 from bluezone.phone.service import ServiceError, ServiceFault
@@ -100,6 +100,21 @@ class Handovers:
     def all(self) -> list[Handover]:
         """What has been sent or is still waiting, newest first. Raises StoreError."""
         return self._kept()
+
+    def who_knows(self, warning: ExposureWarning) -> WhoKnows:
+        """Whether the owner sent details since `warning` was noticed. Raises StoreError.
+
+        What is still on its way counts: it may have arrived without an answer.
+        """
+        sent = [
+            one.state
+            for one in self._kept()
+            if one.kind == "details" and one.sent_at >= warning.noticed_at
+        ]
+        if not sent:
+            return WhoKnows.NOBODY
+        withdrawn = all(state is HandoverState.WITHDRAWN for state in sent)
+        return WhoKnows.WITHDRAWN if withdrawn else WhoKnows.AUTHORITY
 
     async def send_details(self, details: ContactDetails) -> Handover:
         """Send `details` as previewed; its id is replaced by a fresh one, unless the very same

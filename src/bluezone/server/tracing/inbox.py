@@ -164,12 +164,16 @@ async def inbox_page(
     staff: SignedIn,
     state: str = "received",
     reference: str = "",
+    decided: str = "",
 ) -> Response:
+    """The list. `decided` names the item of a decision just made: what is said of it is read from
+    the item itself, so an address can neither make up words nor a decision."""
     chosen = _state_named(state)
     rows = await _inbox(services, staff, chosen, reference)
     return page(
         request,
         "tracing/inbox.html",
+        decided=await _decided(services, staff, decided),
         items=[(row, row.id.hex(), vietnam_time(row.received_at)) for row in rows],
         chosen=chosen.value,
         states=[one.value for one in _STATES],
@@ -214,7 +218,7 @@ async def decide_on_page(
             template=template,
             words=words,
         )
-    return RedirectResponse("/staff/inbox", 303)
+    return RedirectResponse(f"/staff/inbox?decided={_identity(handover).hex()}", 303)
 
 
 @router.get("/staff/inbox/{handover}/diary")
@@ -232,6 +236,17 @@ async def _inbox(
         return []
     async with services.database.read() as session:
         return list(await service.inbox(session, staff.unit, state=state, wanted=wanted))
+
+
+async def _decided(services: Services, staff: Staff, handover: str) -> Handover | None:
+    if not handover:
+        return None
+    try:
+        identity = _identity(handover)
+    except Refused:
+        return None
+    async with services.database.read() as session:
+        return await service.decided(session, staff.unit, identity)
 
 
 async def _look(

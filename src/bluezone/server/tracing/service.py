@@ -224,6 +224,15 @@ async def inbox(
     return rows.all()
 
 
+async def decided(session: AsyncSession, unit: str, handover: bytes) -> Handover | None:
+    """An item of a unit that staff have decided, without what was handed over."""
+    row = await session.get(Handover, handover)
+    if row is None or row.unit != unit:
+        return None
+    is_decided = HandoverState(row.state) in (HandoverState.CONFIRMED, HandoverState.CLEARED)
+    return row if is_decided else None
+
+
 async def open_item(session: AsyncSession, sealer: Sealer, unit: str, handover: bytes) -> Item:
     """One item of a unit with what was handed over. Raises Refused (404), for others' items too."""
     row = await _mine(session, unit, handover)

@@ -14,15 +14,20 @@ function list(path) {
   return lists.get(path);
 }
 
-/** Draw the three choices into `place`; `values()` tells what is chosen. */
+/**
+ * Draw the three choices into `place`; `values()` tells what is chosen. A province is only kept
+ * with its commune, which is said beside it; `whole()` is false until then, and leads to it.
+ */
 export function placeForm(place, { province, commune, carrier, phone_carrier = true }) {
   const chosen = { province: province ?? "", commune: commune ?? "", carrier: carrier ?? "" };
+  const half = h("p", { id: "commune-half", "aria-live": "polite" });
   const picks = {
     province: pick("province", t("Province or city"), (value) => {
       chosen.commune = "";
       fillCommunes(value);
+      sayHalf();
     }),
-    commune: pick("commune", t("Ward or commune")),
+    commune: pick("commune", t("Ward or commune"), sayHalf),
     carrier: pick("carrier", t("Carrier")),
   };
   function pick(name, label, then = () => {}) {
@@ -35,6 +40,21 @@ export function placeForm(place, { province, commune, carrier, phone_carrier = t
       select,
       field: h("div", { class: "field" }, h("label", { for: name }, label), select),
     };
+  }
+  const isHalf = () => Boolean(chosen.province) && !chosen.commune;
+  function sayHalf() {
+    half.className = "quiet";
+    half.textContent = isHalf()
+      ? t("A province alone is not kept: choose the ward or commune as well.")
+      : "";
+    picks.commune.select.removeAttribute("aria-invalid");
+  }
+  function whole() {
+    if (!isHalf()) return true;
+    half.className = "wrong";
+    picks.commune.select.setAttribute("aria-invalid", "true");
+    picks.commune.select.focus();
+    return false;
   }
   function fill(name, options) {
     const { select } = picks[name];
@@ -71,8 +91,12 @@ export function placeForm(place, { province, commune, carrier, phone_carrier = t
         ),
       lost,
     );
+  picks.commune.select.setAttribute("aria-describedby", half.id);
+  picks.commune.field.append(half);
   fillCommunes(chosen.province);
+  sayHalf();
   return {
+    whole,
     values: () => ({
       province: chosen.province || null,
       commune: chosen.commune || null,

@@ -1,5 +1,5 @@
 // What is about to be sent, before it is sent: in words, as bytes, with the owner's consent.
-import { h } from "./dom.js";
+import { $, h } from "./dom.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
 import { choice } from "./parts.js";
@@ -32,7 +32,8 @@ export function previewCard(preview) {
 
 /**
  * The box that must be ticked, and the buttons; `send(button)` only runs with consent. A sentence
- * of several lines stands as paragraphs above the box.
+ * of several lines stands as paragraphs above the box. Drawn again on the same step, as when the
+ * language changes, the box stays as it was.
  */
 export function consentForm(sentence, { send, back, label }) {
   const wrong = h("p", { class: "wrong", role: "alert" });
@@ -40,6 +41,7 @@ export function consentForm(sentence, { send, back, label }) {
     type: "checkbox",
     id: "consent",
     name: "consent",
+    checked: $("#consent")?.checked,
     onchange: () => (wrong.textContent = ""),
   });
   const submit = (event) => {

@@ -99,6 +99,8 @@ async function change(input, wish) {
 
 async function savePlace(event) {
   const button = event.currentTarget;
+  button.parentElement.querySelector(".saved")?.remove(); // said of what was saved before
+  if (!place.whole()) return;
   const { commune, carrier } = place.values();
   const done = await act(button, () => post("settings", { commune, carrier }));
   if (!done) return;
