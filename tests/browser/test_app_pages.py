@@ -111,6 +111,8 @@ def test_home_and_warning_in_each_state(visit: Visit, state: api.ExposureState, 
     page.locator("#why-0 summary").click()
     expect(page.get_by_text("đã nghe 2 mã")).to_be_visible()
     expect(page.locator("#call-station")).to_have_attribute("href", "tel:02363822116")
+    # "You can live as usual" and "stay at home" are not said together.
+    expect(page.locator("#advice")).to_be_visible(visible=state != "cleared")
     visit.check_access(f"warning, {state}")
     visit.picture(f"exposure-{state}-vi")
 
@@ -167,6 +169,8 @@ def test_empty_pages_say_so(visit: Visit, name: str) -> None:
     }
     page = visit.open(name)
     expect(page.locator("main")).to_contain_text(words[name])
+    if name == "around":  # who is deaf does not know that nobody is here
+        expect(page.get_by_text("Không có ai ở gần bạn.")).to_be_hidden()
     visit.check_access(f"{name}, empty")
 
 

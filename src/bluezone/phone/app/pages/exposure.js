@@ -52,7 +52,7 @@ function draw(found) {
   put("#steps", found.state === "none" ? null : course(found.state));
   put("#warnings", found.warnings.map(warning));
   const exposed = found.state === "possible" || found.state === "confirmed";
-  document.querySelector("#advice").hidden = found.state === "none";
+  document.querySelector("#advice").hidden = !exposed;
   put("#todo", h("p", null, say(found.advice)), calls(found));
   put("#send", exposed ? sendCard(found) : null);
   put("#handovers", handoverCards(found.handovers, { refresh, changed: show }));

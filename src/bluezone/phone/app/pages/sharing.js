@@ -36,6 +36,11 @@ export function sharingForm(wish, { look, back }) {
     h("h2", null, t("What do you want to share?")),
     aboutWhom(wish.about),
     h(
+      "p",
+      { class: "quiet small" },
+      t("For a child or a parent only if they are the one who carries this device: it sends its keys."),
+    ),
+    h(
       "fieldset",
       { "data-fault": "onset" },
       h("legend", null, t("First symptoms")),
