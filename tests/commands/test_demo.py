@@ -1,10 +1,13 @@
 """`bluezone demo` as somebody types it."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from bluezone.commands.demo import command
@@ -42,6 +45,24 @@ def test_the_same_seed_gives_the_same_verdict():
     } <= set(verdicts[0])
     assert "Dương tính:" in done.stdout
     assert "Tested positive:" in done.stdout
+
+
+def test_stopped_by_the_system_it_takes_its_service_along():
+    town = subprocess.Popen(
+        [sys.executable, "-m", "bluezone", "demo", "--people", "6", "--speed", "60", "--headless"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert town.stderr is not None
+    with town.stderr:
+        for line in town.stderr:
+            if "days begin" in line:
+                break
+        [service] = map(int, Path(f"/proc/{town.pid}/task/{town.pid}/children").read_text().split())
+        town.terminate()
+        town.wait(timeout=30)
+    with pytest.raises(ProcessLookupError):
+        os.kill(service, 0)
 
 
 def test_a_town_of_one_is_refused():

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import signal
 import sys
 import tempfile
 import webbrowser
@@ -57,6 +58,8 @@ def command(
     """
     pace = Pace(speed if headless or speed else _SPEED_WITH_PAGE)
     scene = Scene(pace, is_watched=not headless)
+    # Ended by the system as by Ctrl-C: its service must not live on without it.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     began = WallClock().now()
     with ExitStack() as stack:
         if not headless:
