@@ -245,7 +245,10 @@ def test_the_worker_shows_a_page_when_nobody_answers(chromium: Browser, core: Ca
         page = context.new_page()
         page.goto(f"{core.url}index.html")
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        page.wait_for_function("navigator.serviceWorker.controller !== null")
+        page.evaluate(
+            "new Promise((ready) => navigator.serviceWorker.controller ? ready() :"
+            " navigator.serviceWorker.addEventListener('controllerchange', () => ready()))"
+        )
         core.close()
         page.goto(f"{core.url}history.html")
         expect(page.locator("h1").first).to_have_text("Bluezone không chạy trên thiết bị này")

@@ -110,7 +110,7 @@ def test_a_person_is_positive_and_warnings_spread(town, browser):
 
     expect(browser.locator("#events li.warned").first).to_be_visible()
     expect(browser.locator("#events li.released")).to_have_count(1)
-    browser.wait_for_function("document.querySelectorAll('#events li.warned').length >= 2")
+    expect(browser.locator("#events li.warned").nth(1)).to_be_visible()
     picture(browser, "town.png")
 
     browser.get_by_role("button", name="English").click()
