@@ -139,7 +139,7 @@ def handover(state: Literal["received", "confirmed", "cleared", "withdrawn"]) ->
         "withdrawn": both("", ""),
     }
     now = time.time()
-    return api.Handover("BZ-7K4M-2Q9F", "details", state, said[state], now - 5400, now - 600)
+    return api.Handover("XZC4-WJQF", "details", state, said[state], now - 5400, now - 600)
 
 
 def exposures(state: api.ExposureState = "none") -> api.Exposures:
@@ -184,7 +184,7 @@ def usual_answers() -> dict[str, Any]:
     state, places = usual_state, [api.Place("48", "Đà Nẵng"), api.Place("01", "Hà Nội")]
     communes = api.Places([api.Place("20194", "Hải Châu"), api.Place("20195", "Thanh Khê")])
     now = time.time()
-    qr = segno.make("https://bluezone.example/i/MEO7Q2").svg_data_uri(scale=6, border=2)
+    qr = segno.make("https://bluezone.example/moi/MEO7Q2AB").svg_data_uri(scale=6, border=2)
     around = api.Around(
         "3F9…",
         "on",
@@ -245,8 +245,8 @@ def usual_answers() -> dict[str, Any]:
         "GET notices": notices(),
         "POST notices/read": notices(),
         "GET invitation": api.Invitation(
-            "MEO7Q2",
-            "https://bluezone.example/i/MEO7Q2",
+            "MEO7Q2AB",
+            "https://bluezone.example/moi/MEO7Q2AB",
             qr,
             both(
                 "Tôi dùng Bluezone để bảo vệ mình và mọi người. Mời bạn cài cùng:",
@@ -330,7 +330,7 @@ def about() -> api.About:
     return api.About(
         version="0.1.0",
         source="https://bluezone.example/source",
-        licence="GPL-3.0-or-later",
+        licence="Apache-2.0",
         service="https://api.bluezone.example",
         pins=["3f:9a:11:c0:77:12:5e:aa:04:8b:cd:21:9e:60:13:f8"],
         controller="BlueZ 5.66, hci0",
