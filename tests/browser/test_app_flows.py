@@ -2,6 +2,7 @@
 
 import time
 
+import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -154,6 +155,16 @@ def test_what_was_sent_is_withdrawn(visit: Visit) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Rút lại").click()
     expect(page.locator("#standing h1")).to_contain_text("Bạn có thể đã ở gần ca bệnh")
     assert ("POST handovers/withdraw", {"reference": "XZC4-WJQF"}) in visit.core.asked
+
+
+def test_a_diary_that_is_used_makes_nobody_a_contact(visit: Visit) -> None:
+    diary = msgspec.structs.replace(answers.handover("confirmed"), kind="diary")
+    shown = msgspec.structs.replace(answers.exposures(), handovers=[diary])
+    visit.core.answers["GET exposures"] = shown
+    page = visit.open("exposure")
+    expect(page.locator("#handovers h3")).to_have_text(
+        "Nhật ký tiếp xúc của tôi được dùng để truy vết"
+    )
 
 
 def test_a_report_from_a_link_to_its_receipt(visit: Visit) -> None:

@@ -121,6 +121,9 @@ def test_a_stopped_phone_can_begin_again(visit: Visit) -> None:
     page = visit.open("index", stopped=True, running=False, started=False)
     expect(page.locator(_H1)).to_have_text("Bluezone đã ngừng")
     expect(page.locator("#scan")).to_be_hidden()
+    expect(page.locator("#today")).to_be_hidden()  # "your data are deleted" stands above
+    expect(page.get_by_role("heading", name="Hôm nay")).to_be_hidden()
+    expect(page.locator("#running")).to_be_hidden()
     visit.core.answers["GET state"] = lambda _: answers.usual_state(started=False)
     page.locator("#resume").click()
     page.wait_for_url("**/start.html")
@@ -171,6 +174,7 @@ def test_empty_pages_say_so(visit: Visit, name: str) -> None:
     expect(page.locator("main")).to_contain_text(words[name])
     if name == "around":  # who is deaf does not know that nobody is here
         expect(page.get_by_text("Không có ai ở gần bạn.")).to_be_hidden()
+        expect(page.locator("#own")).to_be_hidden()  # nor does anybody hear it
     visit.check_access(f"{name}, empty")
 
 

@@ -19,7 +19,7 @@ function draw(around) {
   drawRadar($("#radar"), around, seen);
   // Without a radio nobody knows who is here: the note above says so, and nothing else is said.
   const blind = around.radio !== "on";
-  for (const part of document.querySelectorAll("#count, main > section")) part.hidden = blind;
+  for (const part of document.querySelectorAll("#count, #own, main > section")) part.hidden = blind;
   const count =
     seen.length === 0
       ? t("Nobody heard at the moment")

@@ -25,8 +25,8 @@ function draw(now) {
   put("#standing", standing(now, resume));
   const scan = document.querySelector("#scan");
   scan.hidden = now.stopped;
-  document.querySelector("#today").hidden = now.stopped;
-  document.querySelector("#running").closest("section").hidden = now.stopped;
+  for (const told of ["#today", "#running"])
+    document.querySelector(told).closest("section").hidden = now.stopped;
   // One main action: after a warning it is to read it.
   scan.classList.toggle("main", now.exposure.state === "none" || now.exposure.state === "cleared");
   put(
