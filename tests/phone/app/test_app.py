@@ -11,7 +11,8 @@ import pytest
 
 from bluezone.phone.app import contacts, reporting, status
 from bluezone.phone.app.interface import ReportWish
-from bluezone.phone.explanation import ExposureWarning, PartOfDay
+from bluezone.phone.explanation import ExposureWarning
+from bluezone.protocol.day_parts import PartOfDay
 from bluezone.phone.phone import Phone
 from bluezone.phone.store import StoreError
 from bluezone.phone.told import Kind, Told

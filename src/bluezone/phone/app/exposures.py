@@ -21,7 +21,8 @@ from bluezone.phone.app.interface import (
 )
 from bluezone.phone.authority.handovers import Handover as KeptHandover
 from bluezone.phone.authority.handovers import details_of
-from bluezone.phone.explanation import HOTLINE, ExposureWarning, PartOfDay, part_words
+from bluezone.phone.explanation import HOTLINE, ExposureWarning, part_words
+from bluezone.protocol.day_parts import PartOfDay
 from bluezone.protocol.handover import About, ContactDetails, HandoverState
 from bluezone.protocol.phone_number import normal
 from bluezone.web.catalogue import LANGUAGES, _, in_all_languages, translate
