@@ -340,7 +340,7 @@ class Phone:
             self.choose(commitments_since=self._clock.now())
 
     def claim(self) -> Claim | None:
-        """Proof of what was warned of, for `handovers.send_details`, if there is any. StoreError."""
+        """Proof of what was warned of, if the diary still holds any. Raises StoreError."""
         return self.commitments.claim(self._checker.exposures.matched(), self.warnings())
 
     def begin(self) -> None:

@@ -12,10 +12,10 @@ import pytest
 from bluezone.phone.app import contacts, reporting, status
 from bluezone.phone.app.interface import ReportWish
 from bluezone.phone.explanation import ExposureWarning
-from bluezone.protocol.day_parts import PartOfDay
 from bluezone.phone.phone import Phone
 from bluezone.phone.store import StoreError
 from bluezone.phone.told import Kind, Told
+from bluezone.protocol.day_parts import PartOfDay
 from tests.phone.app.conftest import Asking, make_asking
 from tests.phone.conftest import EPOCH, World
 

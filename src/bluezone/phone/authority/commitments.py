@@ -188,7 +188,8 @@ class Commitments:
     def _records(self, day: int) -> ScanRecords:
         """What was heard on a UTC day. A page of the diary lies under the day of its scan's end."""
         near = self._diary.records(day - 1, day + 1)
-        return near[near["time"] // DAY_SECONDS == day]
+        of_day: ScanRecords = near[near["time"] // DAY_SECONDS == day]
+        return of_day
 
     # --- a claim --------------------------------------------------------------------------
     def claim(
@@ -210,9 +211,9 @@ class Commitments:
         days: list[ClaimedDay] = []
         for day in sorted(found)[-MAX_CLAIM_DAYS:]:
             records = self._records(day)
-            theirs = [rpi in found[day] for rpi in records["rpi"].tolist()]
+            theirs = np.array([rpi in found[day] for rpi in records["rpi"].tolist()], np.bool_)
             chosen = _within(
-                sighting_contents(records[np.array(theirs, np.bool_)])[: room // len(found)],
+                sighting_contents(records[theirs])[: room // len(found)],
                 MAX_CLAIM_BYTES // len(found),
             )
             leaves = self._opened(day, [*keys[day], *chosen], committed.get(day))
