@@ -27,6 +27,7 @@ PUBLIC = {
     "GET /v1/stations/{province}.json",
     "GET /v1/trust.json",
     "POST /staff/sign-in",
+    "POST /v1/commitments",
     "POST /v1/handovers/details",
     "POST /v1/handovers/diary",
     "POST /v1/handovers/status",

@@ -65,6 +65,7 @@ class Flag(StrEnum):
     COMMITTED_LATE = "committed-late"  # ... only when the case's key could be public already
     RELEASE_UNKNOWN = "release-unknown"  # the case's key is not published, or no longer kept
     RECEIVED_LATE = "received-late"  # the case's diary came after the claim
+    DIARY_LATE = "diary-late"  # the case's diary came when the keys in it were public
     NO_DIARY = "no-diary"  # the case handed over no diary
     KEY_PUBLISHED = "key-published"  # the claimant's key is public: anybody may claim with it
     ALREADY_CLAIMED = "already-claimed"  # the claimant's day served another claim
@@ -171,10 +172,18 @@ def confirm(case: CaseSide, claimant: ClaimantSide, judge: Judge) -> list[Encoun
             [one for one in meeting if one.by_claimant],
             [one for one in meeting if not one.by_claimant],
             judge,
-            has_diary=case.received_at is not None,
+            known=_flags_of(case),
         )
         for meeting in _meetings(both)
     ]
+
+
+def _flags_of(case: CaseSide) -> set[Flag]:
+    if case.received_at is None:
+        return {Flag.NO_DIARY}
+    # Whoever has a key before it is public has the phone that made it.
+    released = [key.first_released for key in case.keys if key.first_released is not None]
+    return {Flag.DIARY_LATE} if released and min(released) <= case.received_at else set()
 
 
 # --- which records match, and which of them count ------------------------------------------
@@ -310,10 +319,10 @@ def _meetings(scans: Iterable[_Scan]) -> list[list[_Scan]]:
 
 
 # --- one meeting ---------------------------------------------------------------------------
-def _decide(claimed: list[_Scan], told: list[_Scan], judge: Judge, *, has_diary: bool) -> Encounter:
-    flags = {one.fault for one in (*claimed, *told) if one.fault}
-    if not has_diary:
-        flags.add(Flag.NO_DIARY)
+def _decide(
+    claimed: list[_Scan], told: list[_Scan], judge: Judge, *, known: set[Flag]
+) -> Encounter:
+    flags = {one.fault for one in (*claimed, *told) if one.fault} | known
     counted = [one for one in claimed if one.fault is None]
     counted_told = [one for one in told if one.fault is None]
     if not all(one.power_known for one in (*counted, *counted_told)):

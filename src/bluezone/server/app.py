@@ -20,6 +20,8 @@ from bluezone.server.context import Services
 from bluezone.server.diagnosis import jobs as diagnosis_jobs
 from bluezone.server.diagnosis import routes as diagnosis
 from bluezone.server.errors import EXPECTED_ERRORS, Refused, as_refused, refusal_response
+from bluezone.server.evidence import jobs as evidence_jobs
+from bluezone.server.evidence import routes as evidence
 from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
@@ -47,6 +49,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     diagnosis.router,
     tracing.router,
     inbox.router,
+    evidence.router,
     messaging.router,
     places.router,
     news.router,
@@ -55,7 +58,10 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 
 
-BODY_LIMITS: Final[dict[str, BodyLimit]] = {**tracing.BODY_LIMITS}
+BODY_LIMITS: Final[dict[str, BodyLimit]] = {
+    **tracing.BODY_LIMITS,
+    **evidence.BODY_LIMITS,
+}
 
 
 def all_jobs(settings: Settings) -> list[Job]:
@@ -63,6 +69,7 @@ def all_jobs(settings: Settings) -> list[Job]:
     return [
         *diagnosis_jobs.jobs(settings),
         *tracing_jobs.jobs,
+        *evidence_jobs.jobs,
         *messaging.jobs,
         *places_jobs.jobs,
         *news_jobs.jobs,

@@ -2,6 +2,7 @@
 
 from bluezone.server import access_log, announcements, jobs
 from bluezone.server.diagnosis import tables as diagnosis
+from bluezone.server.evidence import tables as evidence
 from bluezone.server.invitations import tables as invitations
 from bluezone.server.messaging import tables as messaging
 from bluezone.server.news import tables as news
@@ -20,6 +21,7 @@ MODULES = (
     people,
     diagnosis,
     tracing,
+    evidence,
     messaging,
     places,
     news,
