@@ -36,6 +36,8 @@ INTERVAL_TOLERANCE_SECONDS: Final = 120
 # By how much two clocks may differ. A phone on a network is right within seconds; one that was
 # set by hand is taken as it is, and said.
 LARGEST_CLOCK_OFFSET_SECONDS: Final = 600
+# Of each direction's scans in one meeting, this part has to fit the offset.
+LEAST_EXPLAINED: Final = 0.75
 # What one phone heard has to be within this of what the other heard.
 DIRECTIONS_APART_SECONDS: Final = 600
 # One meeting ends when neither has heard the other for so long.
@@ -330,9 +332,7 @@ def _decide(
 
     offset = _offset(counted, counted_told)
     ours, theirs = _near_each_other(
-        [one for one in counted if _fits(one, offset)],
-        [one for one in counted_told if _fits(one, offset)],
-        offset,
+        _explained(counted, offset), _explained(counted_told, offset), offset
     )
     confirmed = _enough(ours) and _enough(theirs) and Flag.POWER_UNKNOWN not in flags
     if confirmed:
@@ -344,8 +344,7 @@ def _decide(
             flags.add(Flag.CLOCKS_DISAGREE)
         # One side has nothing to explain an offset by, so each clock has to be right.
         offset = 0
-        ours = [one for one in counted if _fits(one, 0)]
-        theirs = [one for one in counted_told if _fits(one, 0)]
+        ours, theirs = _explained(counted, 0), _explained(counted_told, 0)
         if (counted and not _enough(ours)) or (counted_told and not _enough(theirs)):
             flags.add(Flag.FEW_SCANS)
         ours, theirs = (one if _enough(one) else [] for one in (ours, theirs))
@@ -380,23 +379,29 @@ def _offsets(scan: _Scan) -> tuple[int, int]:
     return least - scan.time, most - scan.time
 
 
-def _fits(scan: _Scan, offset: int) -> bool:
-    least, most = _offsets(scan)
-    return least <= offset <= most
+def _explained(scans: Sequence[_Scan], offset: int) -> list[_Scan]:
+    """The scans whose identifier was on the air then; none unless that holds for most of them.
+
+    Of beacons that are held back for minutes, some fall into their interval all the same.
+    """
+    fitting = [one for one in scans if _offsets(one)[0] <= offset <= _offsets(one)[1]]
+    return fitting if len(fitting) >= LEAST_EXPLAINED * len(scans) else []
 
 
 def _offset(ours: Sequence[_Scan], theirs: Sequence[_Scan]) -> int:
-    """The one clock offset (seconds) that explains most of both directions; the least of such."""
+    """The one clock offset (seconds) that explains most of both directions; the least of such.
+
+    By the direction that it explains less of: packets that somebody sends again reach one phone,
+    and must not move it.
+    """
     if not ours or not theirs:
         return 0
     bounds = np.array([_offsets(one) for one in (*ours, *theirs)], np.int64)
     candidates = np.unique(np.append(bounds, 0))
     candidates = candidates[np.abs(candidates) <= LARGEST_CLOCK_OFFSET_SECONDS]
     fits = (bounds[:, 0] <= candidates[:, None]) & (candidates[:, None] <= bounds[:, 1])
-    first = fits[:, : len(ours)].sum(axis=1)
-    second = fits[:, len(ours) :].sum(axis=1)
-    order = np.lexsort((np.abs(candidates), -(first + second), -np.minimum(first, second)))
-    return int(candidates[order[0]])
+    explained = np.minimum(fits[:, : len(ours)].sum(axis=1), fits[:, len(ours) :].sum(axis=1))
+    return int(candidates[np.lexsort((np.abs(candidates), -explained))[0]])
 
 
 def _time(scan: _Scan, offset: int) -> int:

@@ -38,6 +38,7 @@ from bluezone.server.evidence.tables import (
     EvidenceVerdict,
     UsedEvidence,
 )
+from bluezone.server.keys import KeyUnavailable
 from bluezone.server.sealing import Sealer
 from bluezone.server.secret_files import secret_file
 from bluezone.server.tracing import service as tracing
@@ -46,7 +47,6 @@ from bluezone.storage.lease import Lease
 
 # One warning seldom has more than one case; a claim may name 64 keys.
 MOST_DIARIES: Final = 16
-_AT_ONCE: Final = 50
 _CLAIM: Final = b"evidence-claim"
 _VERDICT: Final = b"evidence-verdict"
 _TAG_DIARY_KEY: Final = b"BZ1-EVIDENCE-DIARY-KEY"
@@ -279,20 +279,23 @@ def _macs(secrets_folder: Path, tag: bytes, named: Iterable[bytes]) -> list[byte
 async def check_waiting(services: Services, lease: Lease) -> None:
     """Check what waits, oldest first, each in a transaction of its own.
 
-    One that fails stays, is counted in the log, and does not keep the others waiting.
+    One that does not open (its key file or its row was exchanged) stays, is said in the log, and
+    does not keep the others waiting.
     """
     async with services.database.read() as session:
         rows = await session.scalars(
             select(EvidenceClaim.handover)
             .where(EvidenceClaim.checked_at.is_(None))
             .order_by(EvidenceClaim.received_at)
-            .limit(_AT_ONCE)
         )
         waiting = rows.all()
     for handover in waiting:
-        async with services.database.transaction() as session:
-            await lease.confirm(session)
-            await check(session, services, handover)
+        try:
+            async with services.database.transaction() as session:
+                await lease.confirm(session)
+                await check(session, services, handover)
+        except KeyUnavailable as error:
+            _log.error("a claim does not open", reason=str(error))
     if waiting:
         await services.database.forget_deleted()  # the claimants' keys
         _log.info("claims checked", claims=len(waiting))
