@@ -257,7 +257,7 @@ def test_held_back_less_than_a_clock_may_be_off_it_still_needs_two_offsets() -> 
         case_side(heard(CLAIMANT, CASE, SCANS_OF_CASE, late=late)),
         claimant_side(heard(CASE, CLAIMANT, SCANS, late=late)),
     )
-    assert (found.label, found.flags) == (Label.CLAIM_ONLY, (Flag.FEW_SCANS,))
+    assert (found.label, found.flags) == (Label.CLAIM_ONLY, (Flag.CLOCKS_DISAGREE,))
     one_way = decide(
         case_side(heard(CLAIMANT, CASE, SCANS_OF_CASE, late=0)),
         claimant_side(heard(CASE, CLAIMANT, SCANS, late=late)),

@@ -59,7 +59,8 @@ class Flag(StrEnum):
 
     ATTENUATION_DIFFERS = "attenuation-differs"  # the directions, by more than 20 dB
     CLOCK_OFFSET = "clock-offset"  # the clocks differ by more than two minutes
-    CLOCKS_DISAGREE = "clocks-disagree"  # no one offset explains both directions
+    CLOCKS_DISAGREE = "clocks-disagree"  # the times of a direction do not fit its identifiers
+    DIRECTIONS_APART = "directions-apart"  # each phone heard the other, not within ten minutes
     FEW_SCANS = "few-scans"  # a direction has not two scans three minutes apart
     METADATA_DIFFERS = "metadata-differs"  # not the metadata that the sender committed to
     POWER_UNKNOWN = "power-unknown"  # the case did not say its power: no exact comparison
@@ -340,14 +341,17 @@ def _decide(
         if abs(offset) > INTERVAL_TOLERANCE_SECONDS:
             flags.add(Flag.CLOCK_OFFSET)
     else:
-        if _enough(counted) and _enough(counted_told) and not (_enough(ours) and _enough(theirs)):
-            flags.add(Flag.CLOCKS_DISAGREE)
         # One side has nothing to explain an offset by, so each clock has to be right.
         offset = 0
-        ours, theirs = _explained(counted, 0), _explained(counted_told, 0)
-        if (counted and not _enough(ours)) or (counted_told and not _enough(theirs)):
-            flags.add(Flag.FEW_SCANS)
-        ours, theirs = (one if _enough(one) else [] for one in (ours, theirs))
+        ours, theirs = (
+            one if _enough(one) else []
+            for one in (_explained(counted, 0), _explained(counted_told, 0))
+        )
+        for before, after in ((counted, ours), (counted_told, theirs)):
+            if before and not after:
+                flags.add(Flag.CLOCKS_DISAGREE if _enough(before) else Flag.FEW_SCANS)
+        if ours and theirs and Flag.POWER_UNKNOWN not in flags:
+            flags.add(Flag.DIRECTIONS_APART)
         label = Label.ONE_SIDE if ours or theirs else Label.CLAIM_ONLY
     first, second = _attenuation(ours), _attenuation(theirs)
     if first is not None and second is not None and abs(first - second) > SUSPICIOUS_DIFFERENCE_DB:

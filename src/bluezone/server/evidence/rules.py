@@ -32,7 +32,12 @@ FLAGS: Final = {
         "The two phones heard each other very differently: perhaps somebody passed the signals on."
     ),
     Flag.CLOCK_OFFSET: _("The clocks of the two phones differ by more than two minutes."),
-    Flag.CLOCKS_DISAGREE: _("No difference of the clocks explains both directions."),
+    Flag.CLOCKS_DISAGREE: _(
+        "The times of the records do not fit: a clock was wrong, or signals were held back."
+    ),
+    Flag.DIRECTIONS_APART: _(
+        "Each phone heard the other, but not within ten minutes of each other."
+    ),
     Flag.FEW_SCANS: _("One direction was heard too briefly to count."),
     Flag.METADATA_DIFFERS: _("A signal differs from what its sender committed to."),
     Flag.POWER_UNKNOWN: _("The phone of the case did not say how strongly it sends."),
