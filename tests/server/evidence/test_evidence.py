@@ -1,4 +1,4 @@
-"""Commitments and claims at the service: taken in alike, kept sealed, checked once, gone in time."""
+"""Commitments and claims at the service: taken in alike, sealed, checked once, gone in time."""
 
 import asyncio
 import io
@@ -44,11 +44,8 @@ BODY = msgspec.json.encode(NightlyCommitment(bytes(range(32))))
 def claim(tree_secret: bytes = bytes(32)) -> tuple[Claim, CommittedDay]:
     """A phone's own key and one sighting of nobody, opened."""
     heard = np.zeros(2, SCAN_RECORD)
-    heard["rpi"], heard["time"], heard["trusted_clock"] = (
-        np.void(b"r" * 16),
-        [NOON, NOON + 240],
-        True,
-    )
+    heard["rpi"], heard["time"] = np.void(b"r" * 16), [NOON, NOON + 240]
+    heard["trusted_clock"] = True
     contents = [key_content(OWN, [-8]), *sighting_contents(heard)]
     tree = CommittedDay.of(TODAY, tree_secret, contents)
     day = ClaimedDay(day=TODAY, leaves=tree.open(contents))
@@ -110,7 +107,7 @@ async def test_a_flood_from_one_address_is_stopped(
     client: httpx.AsyncClient, services: Services
 ) -> None:
     for _ in range(COMMITMENTS.by_client.burst):
-        COMMITMENTS.spend(services.limits, "127.0.0.1")
+        services.limits.count(COMMITMENTS.by_client, "127.0.0.1")
     assert (await post(client, BODY)).status_code == 429
     COMMITMENTS.spend(services.limits, "203.0.113.9")  # others go on
 
