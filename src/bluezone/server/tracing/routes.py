@@ -73,7 +73,7 @@ async def details(request: Request, services: Parts) -> Response:
             sealer,
             msgspec.structs.replace(content, claim=None),  # kept apart, and not for as long
             digest,
-            unit=unit or rules.NATIONAL_UNIT,
+            unit=unit,
             code_mac=None,
             now=services.now,
         )
