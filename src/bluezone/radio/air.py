@@ -125,10 +125,9 @@ class Neighbours:
     """The slow part of hearing: geometry as of the last move. Arrays have a row for each."""
 
     stations: list[Station]
-    base: Floats  # level without bodies, pockets and offsets of pairs, dBm
-    bearing: Floats  # direction towards each, radians
-    me: np.uint64  # whose neighbours they are; words that noise is made of
-    people: Words
+    # Level without bodies, pockets and offsets of pairs (dBm), and direction towards each
+    # (radians); words that noise is made of: whose neighbours they are, and their own.
+    signals: tuple[Floats, Floats, np.uint64, Words]
 
 
 class Air:
@@ -194,18 +193,11 @@ class Air:
             self.physics, me, self._xy, self._space, self._sent, self._received, _MARGIN_DB
         )
         stations = [self.stations[row] for row in rows.tolist()]
-        return Neighbours(stations, base, bearing, self._word[me], self._word[rows])
+        return Neighbours(stations, (base, bearing, self._word[me], self._word[rows]))
 
     def levels(self, neighbours: Neighbours, time: float) -> Floats:
         """Level (dBm) of each neighbour at Unix `time`, before the fading of each packet."""
-        return law.levels(
-            self.physics,
-            neighbours.base,
-            neighbours.bearing,
-            neighbours.me,
-            neighbours.people,
-            float(time),
-        )
+        return law.levels(self.physics, *neighbours.signals, float(time))
 
     def _space_number(self, space: str) -> int:
         return self._spaces.setdefault(space, len(self._spaces))
