@@ -101,18 +101,20 @@ def test_an_init_that_found_no_database_can_be_repeated(tmp_path: Path) -> None:
 
 
 def test_staff_add_refuses_in_sentences(home: Path) -> None:
-    def add(name: str, password: str, unit: str = "HN-01") -> str:
+    def add(name: str, password: str, unit: str = "00004") -> str:
         options = ("--unit", unit, "--home", str(home), "--password-stdin")
         result = _bluezone("staff", "add", name, *options, given=password)
         assert "Traceback" not in result.output
         return result.output
 
-    assert "Account lan (health-worker, unit HN-01) made." in add("Lan", PASSWORD)
+    assert "Account lan (health-worker, unit 00004: Phường Ba Đình, Thành phố Hà Nội) made." in add(
+        "Lan", PASSWORD
+    )
     assert "exists already" in add("lan", PASSWORD)
     assert "12 to 200 characters" in add("binh", "short\n")
     assert "easy to guess" in add("binh", "password123456\n")
     assert "A name has" in add("b i n h", PASSWORD)
-    assert "A unit code has" in add("binh", PASSWORD, unit="HN 01")
+    assert "There is no unit HN 01" in add("binh", PASSWORD, unit="HN 01")
 
 
 def test_without_an_installation(tmp_path: Path) -> None:
@@ -252,15 +254,15 @@ def test_answers_leave_without_waiting_for_an_acknowledgement() -> None:
 
 
 STATIONS = """commune,name,phone,address,unit
-00004,Trạm y tế Ba Đình,024 3845 0000,,HN-01
-00008,Trạm y tế Ngọc Hà,024 3845 0001,,HN-02
+00004,Trạm y tế Ba Đình,024 3845 0000,,
+00008,Trạm y tế Ngọc Hà,024 3845 0001,,002
 """
 
 
 def test_stations_come_whole_or_not_at_all_and_go_out_again(home: Path, tmp_path: Path) -> None:
     file, copy = tmp_path / "stations.csv", tmp_path / "copy.csv"
     options = ("--home", str(home))
-    given = ("staff", "add", "lan", "--unit", "HN-01", "--password-stdin", *options)
+    given = ("staff", "add", "lan", "--unit", "00004", "--password-stdin", *options)
     assert _bluezone(*given, given=PASSWORD).exit_code == 0
     file.write_text(STATIONS.replace("00008", "8"), encoding="utf-8")
     refused = _bluezone("stations", "import", str(file), *options)
@@ -272,7 +274,7 @@ def test_stations_come_whole_or_not_at_all_and_go_out_again(home: Path, tmp_path
     assert done.exit_code == 0, done.output
     assert "2 health stations imported and published." in done.output
     assert "requests to 1 of the units" in done.output
-    assert "HN-02" in done.output
+    assert "002" in done.output
     assert len(list((home / "public" / "stations").glob("*.json"))) == 34
     assert "2 health stations" in _bluezone("stations", "export", str(copy), *options).output
     assert copy.read_text(encoding="utf-8") == STATIONS

@@ -21,11 +21,15 @@ from bluezone.server.config import Settings
 from bluezone.server.context import Services
 from bluezone.server.jobs import Scheduler
 from bluezone.server.people.passwords import hash_password
-from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.people.service import add_account, find_account, open_session
 from bluezone.server.places.rules import StationRow
 from bluezone.server.places.service import replace_stations
+from bluezone.server.places.units import NATION
 
+BA_DINH = "vn.01.001.00004"
+NGOC_HA = "vn.01.001.00008"  # its neighbour, in the same area
+LIEN_CHIEU = "vn.48.490.20197"
 NOON = 1_611_144_000  # 2021-01-20 12:00 UTC
 PASSWORD = "bốn con trâu qua cầu"
 
@@ -48,7 +52,7 @@ async def serving(services: Services) -> AsyncIterator[tuple[str, int]]:
 
 class AddStaff(Protocol):
     async def __call__(
-        self, name: str, role: StaffRole = StaffRole.HEALTH_WORKER, unit: str = "HN-01"
+        self, name: str, role: StaffRole = StaffRole.HEALTH_WORKER, unit: str = ""
     ) -> None: ...
 
 
@@ -103,19 +107,16 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def add_staff(services: Services) -> AddStaff:
-    """Make an account with PASSWORD."""
+    """Make an account with PASSWORD: of BA_DINH, an administrator of the nation."""
 
-    async def add(
-        name: str, role: StaffRole = StaffRole.HEALTH_WORKER, unit: str = "HN-01"
-    ) -> None:
+    async def add(name: str, role: StaffRole = StaffRole.HEALTH_WORKER, unit: str = "") -> None:
         password_hash = await hash_password(PASSWORD)
         async with services.database.transaction() as session:
             await add_account(
                 session,
                 name=name,
                 password_hash=password_hash,
-                role=role,
-                unit=unit,
+                grant=Grant(role, unit or (NATION if role is StaffRole.ADMIN else BA_DINH)),
                 now=services.now,
             )
 
@@ -151,21 +152,21 @@ def run_job(services: Services) -> RunJob:
 
 @pytest.fixture
 async def stations(services: Services) -> None:
-    """A list of one health station: that of commune 00004, whose requests go to HN-01."""
-    row = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà", "HN-01")
+    """A list of one health station: that of commune 00004, whose requests go to BA_DINH."""
+    row = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà", "00004")
     async with services.database.transaction() as session:
         await replace_stations(session, services, [row])
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1.5 MB."""
+    """A file system of 2 MB."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
     try:
-        mount(folder, "size=1536k")
+        mount(folder, "size=2m")
     except subprocess.CalledProcessError as error:
         pytest.skip(f"cannot mount here: {error.stderr.strip()}")
     yield folder

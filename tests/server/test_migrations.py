@@ -15,7 +15,7 @@ async def test_migrations_and_tables_agree(database: Database) -> None:
 
 async def test_a_missing_column_would_be_seen(database: Database) -> None:
     async with database.engine.begin() as connection:
-        await connection.execute(text("ALTER TABLE staff_accounts DROP COLUMN unit"))
+        await connection.execute(text("ALTER TABLE staff_accounts DROP COLUMN created_at"))
         found = await connection.run_sync(migrations.differences)
     assert [change[0] for change in found] == ["add_column"]
 

@@ -18,18 +18,19 @@ from bluezone.server.messaging import rules as messaging
 from bluezone.server.messaging.service import receipt_key
 from bluezone.server.migrations import upgrade
 from bluezone.server.people.passwords import hash_password
-from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.people.service import add_account
 from bluezone.server.places.rules import StationRow
 from bluezone.server.places.service import replace_stations
-from tests.server.conftest import NOON, PASSWORD, serving
+from bluezone.server.places.units import NATION
+from tests.server.conftest import BA_DINH, NOON, PASSWORD, serving
 from tests.server.tracing.conftest import IssueCode, answer, ask, details, diary, send, unit_code
 
 pytestmark = pytest.mark.browser
 SECRET = bytes(range(16))
 NUMBER = "+84901234567"
-STATION = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà", "HN-01")
-STAFF = (("lan", StaffRole.HEALTH_WORKER, "HN-01"), ("quan", StaffRole.ADMIN, "BYT"))
+STATION = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà", "")
+STAFF = (("lan", StaffRole.HEALTH_WORKER, BA_DINH), ("quan", StaffRole.ADMIN, NATION))
 
 
 @pytest.fixture
@@ -43,8 +44,7 @@ async def services(home: Path, clock: ManualClock) -> AsyncIterator[Services]:
                 session,
                 name=name,
                 password_hash=password_hash,
-                role=role,
-                unit=unit,
+                grant=Grant(role, unit),
                 now=opened.now,
             )
         await replace_stations(session, opened, [STATION])

@@ -31,7 +31,7 @@ from bluezone.server.news import service as announced
 from bluezone.server.news.rules import read_text
 from bluezone.server.people import rules, service
 from bluezone.server.people.passwords import hash_password
-from bluezone.server.people.rules import AccountError, StaffRole
+from bluezone.server.people.rules import AccountError, Grant, StaffRole
 from bluezone.server.places import service as places
 from bluezone.server.places.rules import (
     StationListError,
@@ -39,6 +39,7 @@ from bluezone.server.places.rules import (
     read_stations,
     write_stations,
 )
+from bluezone.server.places.units import NATION, full_name, path_of, unit_named
 from bluezone.storage.database import DatabaseUrlError, StorageUnavailable
 from bluezone.web.catalogue import translate
 from bluezone.web.connections import PromptConnection
@@ -171,7 +172,11 @@ def staff() -> None:
 
 @staff.command("add")
 @click.argument("name")
-@click.option("--unit", required=True, help="Code of the health unit.")
+@click.option(
+    "--unit",
+    required=True,
+    help="The unit: vn, two digits of a province, three of an area, five of a commune.",
+)
 @click.option(
     "--role",
     type=click.Choice([role.value for role in StaffRole]),
@@ -196,8 +201,11 @@ def staff_add(
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    where = unit_named(NATION)
 
     async def work(services: Services) -> None:
+        nonlocal where
+        where = unit_named(unit)
         rules.check_password(password, rules.normal_name(name))
         password_hash = await hash_password(password)
         async with services.database.transaction() as session:
@@ -205,13 +213,14 @@ def staff_add(
                 session,
                 name=name,
                 password_hash=password_hash,
-                role=StaffRole(role),
-                unit=unit,
+                grant=Grant(StaffRole(role), where.path),
                 now=services.now,
             )
 
     _run_with_services(work, clock_file, home=home, database=database)
-    click.echo(f"Account {rules.normal_name(name)} ({role}, unit {unit}) made.")
+    click.echo(
+        f"Account {rules.normal_name(name)} ({role}, unit {unit}: {full_name(where.path)}) made."
+    )
 
 
 @command.group()
@@ -318,15 +327,17 @@ def stations_import(
         rows.extend(read_stations(content))
         async with services.database.transaction() as session:
             await places.replace_stations(session, services, rows)
-            orphans.extend(await service.units_without_staff(session, {row.unit for row in rows}))
+            units = (path_of(row.unit or row.commune) for row in rows)
+            orphans.extend(await service.units_without_staff(session, filter(None, units)))
 
     _run_with_services(work, clock_file, home=home, database=database)
     click.echo(f"{len(rows)} health stations imported and published.")
     if orphans:
-        shown = ", ".join(orphans[:10]) + (", ..." if len(orphans) > 10 else "")
+        codes = [unit_named(path).code for path in orphans[:10]]
+        shown = ", ".join(codes) + (", ..." if len(orphans) > 10 else "")
         click.echo(
             f"Nobody would see the requests to {len(orphans)} of the units, for no health"
-            f" worker's account belongs to them: {shown}"
+            f" worker has an account there or above: {shown}"
         )
 
 

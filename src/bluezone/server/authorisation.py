@@ -18,10 +18,12 @@ from bluezone.server.context import services_of
 from bluezone.server.errors import Refused
 from bluezone.server.people import service
 from bluezone.server.people.rules import Staff, StaffRole
+from bluezone.server.places.units import NATION
 from bluezone.web.catalogue import _
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _allowed: Final[dict[Callable[..., Any], frozenset[StaffRole] | None]] = {}
+_nationwide: Final[set[Callable[..., Any]]] = set()
 
 
 def public(endpoint: _Endpoint) -> _Endpoint:
@@ -30,11 +32,17 @@ def public(endpoint: _Endpoint) -> _Endpoint:
     return endpoint
 
 
-def allows(*roles: StaffRole) -> Callable[[_Endpoint], _Endpoint]:
-    """Only signed-in staff of these roles may call this endpoint."""
+def allows(*roles: StaffRole, nationwide: bool = False) -> Callable[[_Endpoint], _Endpoint]:
+    """Only signed-in staff of these roles may call this endpoint.
+
+    What they may see there is `staff.scope`. `nationwide`: a role granted for a part of the
+    country is not enough.
+    """
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
         _allowed[endpoint] = frozenset(roles)
+        if nationwide:
+            _nationwide.add(endpoint)
         return endpoint
 
     return mark
@@ -58,14 +66,16 @@ def check_routes(routers: Iterable[APIRouter]) -> None:
 
 async def authorise(request: Request) -> None:
     """The dependency in front of every route. Raises Refused: 401 not signed in, 403 not yours."""
-    roles = _allowed[request.scope["endpoint"]]
+    endpoint = request.scope["endpoint"]
+    roles = _allowed[endpoint]
     request.state.staff = None
     if roles is None:
         return
     staff = await _staff(request)
     if staff is None:
         raise Refused(401, "not-signed-in", _("Please sign in first."))
-    if staff.role not in roles:
+    staff = staff.acting_as(roles)
+    if not staff.scope.units or (endpoint in _nationwide and not staff.scope.covers(NATION)):
         raise Refused(403, "not-allowed", _("Your account is not allowed to do this."))
     if is_page(request) and request.method not in ("GET", "HEAD"):
         await forms.check(request)

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from bluezone.server import forms
 from bluezone.server.errors import Refused
+from bluezone.server.places.units import full_name
 from bluezone.web.catalogue import translate
 from bluezone.web.pages import LANGUAGE_COOKIE, Pages, chosen_language
 
@@ -21,8 +22,8 @@ _YEAR_SECONDS: Final = 365 * 24 * 3600
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a duty's template.
 
-    It gets `language`, `staff` (who is signed in, or None) and `form_token` (a hidden field
-    of every form) beside `values`.
+    It gets `language`, `staff` (who is signed in, or None), `form_token` (a hidden field of
+    every form) and `unit_name` (what a unit's path is called) beside `values`.
     """
     wish, language = request.query_params.get("language"), language_of(request)
     form_token, visitor = forms.issue(request)
@@ -30,6 +31,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         template,
         language,
         staff=getattr(request.state, "staff", None),
+        unit_name=full_name,
         form_token=form_token,
         **values,
     )

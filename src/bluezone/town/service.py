@@ -21,7 +21,7 @@ from bluezone.clock.driven import ClockFile
 _START_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
 _WORKER: Final = "lan.y-te"
-_UNIT: Final = "thi-tran"
+_UNIT: Final = "001"  # a town within the communes of this area
 
 
 class ServiceFailed(Exception):  # noqa: N818 - what happened, not a kind of error

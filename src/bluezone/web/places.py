@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _PACKAGE: Final = "vietnamadminunits"
 _QUERY: Final = """
@@ -55,17 +55,29 @@ def commune(code: str) -> Commune | None:
     return _communes().get(code)
 
 
-@cache
-def _rows() -> list[tuple[str, ...]]:
-    # Only its data: importing the package would load data frames and geometry.
+def package_data(name: str) -> Path:
+    """A data file of the package that knows Vietnam's units, of both eras.
+
+    Only its data: importing the package would load data frames and geometry.
+    """
     spec = find_spec(_PACKAGE)
     folders = spec and spec.submodule_search_locations
     if not folders:
         raise ModuleNotFoundError(f"the package {_PACKAGE} is not installed", name=_PACKAGE)
+    return (Path(folders[0]) / "data" / name).absolute()
+
+
+def query_units(sql: str) -> list[tuple[Any, ...]]:
+    """Rows of the package's tables (`admin_units`, `admin_units_legacy`)."""
     # immutable: the folder of a package may be read-only, and needs no locks
-    database = (Path(folders[0]) / "data" / "dataset.db").absolute().as_uri() + "?immutable=1"
+    database = package_data("dataset.db").as_uri() + "?immutable=1"
     with closing(sqlite3.connect(database, uri=True)) as connection:
-        return connection.execute(_QUERY).fetchall()
+        return connection.execute(sql).fetchall()
+
+
+@cache
+def _rows() -> list[tuple[str, ...]]:
+    return query_units(_QUERY)
 
 
 @cache

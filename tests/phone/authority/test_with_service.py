@@ -31,6 +31,7 @@ from bluezone.server.diagnosis.publication import export_keys
 from bluezone.server.messaging import service as messaging
 from bluezone.server.news import service as news
 from bluezone.server.news.rules import Text
+from bluezone.server.people.scope import Scope
 from bluezone.server.places import service as places
 from bluezone.server.places.rules import StationRow
 from bluezone.server.tracing import service as tracing
@@ -39,7 +40,7 @@ from tests.phone.street import Street, national  # noqa: F401 - a fixture
 from tests.server.diagnosis import installation
 
 COMMUNE = "00004"
-UNIT = "HN-01"
+UNIT = "vn.01.001.00004"
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ async def street(national: installation.Service, tmp_path: Path) -> AsyncIterato
     )
     await national.run(export_keys)
     async with services.database.transaction() as session:
-        rows = [StationRow(COMMUNE, "Trạm Y tế Ba Đình", "024 3 123 4567", "1 Phố Một", UNIT)]
+        rows = [StationRow(COMMUNE, "Trạm Y tế Ba Đình", "024 3 123 4567", "1 Phố Một", "")]
         await places.replace_stations(session, services, rows)
     street = Street(national, tmp_path)
     yield street
@@ -261,7 +262,7 @@ async def test_a_case_hands_over_the_diary_under_its_code(street: Street, phone:
     services = street.national.services
     sealer = tracing.inbox_sealer(services.settings.secrets_folder)
     async with services.database.read() as session:
-        item = await tracing.open_item(session, sealer, UNIT, handover_id(sent.secret))
+        item = await tracing.open_item(session, sealer, Scope((UNIT,)), handover_id(sent.secret))
     assert isinstance(item.content, HandedDiary)
     records = np.frombuffer(item.content.records, SCAN_RECORD)
     assert len(records) == phone.diary_records() > 0

@@ -35,9 +35,10 @@ from bluezone.server.config import Settings
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.tables import ExportBatch, PublishedKey
 from bluezone.server.people import service as people
-from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.tables import metadata
 from bluezone.storage.lease import Lease
+from tests.server.conftest import BA_DINH, LIEN_CHIEU
 
 NOON = 1_611_144_000  # 2021-01-20T12:00:00Z, on the export grid
 PASSWORD = "seven green buffaloes cross"
@@ -253,14 +254,13 @@ async def running(
     async with services.database.engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
     async with services.database.transaction() as session:
-        for name, unit in (("lan", "HN-01"), ("minh", "HN-01"), ("hoa", "DN-02")):
+        for name, unit in (("lan", BA_DINH), ("minh", BA_DINH), ("hoa", LIEN_CHIEU)):
             if await people.find_account(session, name) is None:
                 await people.add_account(
                     session,
                     name=name,
                     password_hash=password_hash,
-                    role=StaffRole.HEALTH_WORKER,
-                    unit=unit,
+                    grant=Grant(StaffRole.HEALTH_WORKER, unit),
                     now=int(clock.now()),
                 )
     transport = httpx.ASGITransport(create_app(services), client=("203.0.113.5", 40000))

@@ -17,6 +17,7 @@ from bluezone.server import keys as role_keys
 from bluezone.server.diagnosis.guessing import WRONG_CODES, WRONG_CODES_BY_ADDRESS
 from bluezone.server.diagnosis.routes import ANSWER_BYTES
 from bluezone.server.diagnosis.tables import Code
+from tests.server.conftest import BA_DINH
 from tests.server.diagnosis.installation import Service, running
 
 
@@ -235,7 +236,7 @@ async def test_a_worker_and_a_unit_can_issue_only_so_many(service: Service) -> N
                     mac=number.to_bytes(32, "big"),
                     report_type=1,
                     issued_by=1,
-                    unit="HN-01",
+                    unit=BA_DINH,
                     issued_at=int(service.clock.now()),
                     expires_at=int(service.clock.now()),
                 )
@@ -253,7 +254,7 @@ async def test_a_worker_and_a_unit_can_issue_only_so_many(service: Service) -> N
                     mac=number.to_bytes(32, "big"),
                     report_type=1,
                     issued_by=99,
-                    unit="HN-01",
+                    unit=BA_DINH,
                     issued_at=int(service.clock.now()),
                     expires_at=int(service.clock.now()),
                 )

@@ -41,12 +41,6 @@ def test_a_name_is_one_in_any_spelling() -> None:
     rules.check_name("lan@hn.vn")
 
 
-@pytest.mark.parametrize("unit", ["", "HN 01", "x" * 33, "HN/01", "HN-01\n"])
-def test_units_that_are_refused(unit: str) -> None:
-    with pytest.raises(rules.AccountError):
-        rules.check_unit(unit)
-
-
 def test_locks_double_up_to_a_limit() -> None:
     assert [rules.lock_seconds(n) for n in range(4, 12)] == [0, 30, 60, 120, 240, 480, 900, 900]
     assert rules.lock_seconds(10**9) == 900

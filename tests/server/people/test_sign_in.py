@@ -10,9 +10,10 @@ from sqlalchemy import func, select, text
 from bluezone.clock import ManualClock
 from bluezone.server.context import Services
 from bluezone.server.people import passwords, rules
-from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.people.service import add_account, forget_expired
 from bluezone.server.people.tables import SignInFailures, StaffSession
+from bluezone.server.places.units import NATION
 from bluezone.storage.lease import Lease
 from tests.server.conftest import PASSWORD, AddStaff
 
@@ -40,7 +41,7 @@ async def test_in_and_out_by_page(client: httpx.AsyncClient, add_staff: AddStaff
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     start = await client.get("/staff")
-    assert "lan · đơn vị HN-01" in start.text
+    assert "lan · Phường Ba Đình, Thành phố Hà Nội" in start.text
     token = client.cookies["bluezone_session"]
     signed_out = await client.post(
         "/staff/sign-out", data={"form_token": await _form(client, "/staff")}
@@ -172,7 +173,7 @@ async def test_a_name_is_taken_once(services: Services, add_staff: AddStaff) -> 
     with pytest.raises(rules.AccountError, match="exists already"):
         async with services.database.transaction() as session:
             await add_account(
-                session, name="Lan", password_hash="", role=StaffRole.ADMIN, unit="X", now=0
+                session, name="Lan", password_hash="", grant=Grant(StaffRole.ADMIN, NATION), now=0
             )
 
 

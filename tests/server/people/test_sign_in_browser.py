@@ -12,9 +12,9 @@ from bluezone.server.config import Settings
 from bluezone.server.context import Services
 from bluezone.server.migrations import upgrade
 from bluezone.server.people.passwords import hash_password
-from bluezone.server.people.rules import StaffRole
+from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.people.service import add_account
-from tests.server.conftest import PASSWORD, serving
+from tests.server.conftest import BA_DINH, PASSWORD, serving
 
 pytestmark = pytest.mark.browser
 
@@ -36,8 +36,7 @@ async def _add_lan(services: Services) -> None:
             session,
             name="lan",
             password_hash=password_hash,
-            role=StaffRole.HEALTH_WORKER,
-            unit="HN-01",
+            grant=Grant(StaffRole.HEALTH_WORKER, BA_DINH),
             now=services.now,
         )
 

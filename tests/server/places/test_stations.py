@@ -20,18 +20,18 @@ from bluezone.web.places import communes, provinces
 from tests.server.conftest import RunJob
 
 HEADER = "commune,name,phone,address,unit\n"
-GOOD = '00004,Trạm y tế Ba Đình,024 3845 0000,"1 Ngọc Hà, Ba Đình",HN-01\n'
-ROW = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà, Ba Đình", "HN-01")
+GOOD = '00004,Trạm y tế Ba Đình,024 3845 0000,"1 Ngọc Hà, Ba Đình",001\n'
+ROW = StationRow("00004", "Trạm y tế Ba Đình", "024 3845 0000", "1 Ngọc Hà, Ba Đình", "001")
 
 
 def test_a_list_is_read_in_any_order_of_columns_with_or_without_a_mark() -> None:
     assert read_stations((HEADER + GOOD).encode()) == [ROW]
     assert read_stations((HEADER + GOOD).encode("utf-8-sig")) == [ROW]
-    turned = 'Unit,PHONE,name,address,commune\r\nHN-01,1,"Hai\tdòng",,00008\r\n\r\n'
+    turned = 'Unit,PHONE,name,address,commune\r\n001,1,"Hai\tdòng",,00008\r\n\r\n'
     with pytest.raises(StationListError, match="line 2: phone is no telephone number"):
         read_stations(turned.encode())
-    turned = "Unit,PHONE,name,address,commune\r\nHN-01,115,Trạm,,00008\r\n\r\n"
-    assert read_stations(turned.encode()) == [StationRow("00008", "Trạm", "115", "", "HN-01")]
+    turned = "Unit,PHONE,name,address,commune\r\n001,115,Trạm,,00008\r\n\r\n"
+    assert read_stations(turned.encode()) == [StationRow("00008", "Trạm", "115", "", "001")]
 
 
 def test_what_is_written_is_read_again() -> None:
@@ -47,15 +47,15 @@ def test_what_is_written_is_read_again() -> None:
         (b"commune,name,phone,address,unit,unit\n", "line 1: the columns must be"),
         (HEADER.encode(), "has no station"),
         ((HEADER + "00004,a,115,\n").encode(), "line 2: 4 values for 5 columns"),
-        ((HEADER + "4,a,115,,U1\n").encode(), "line 2: there is no commune '4'"),
-        ((HEADER + "00004,,115,,U1\n").encode(), "line 2: name is empty"),
-        ((HEADER + "00004,a,call me,,U1\n").encode(), "line 2: phone is no telephone"),
-        ((HEADER + f"00004,{'a' * 201},115,,U1\n").encode(), "line 2: name has more than 200"),
-        ((HEADER + f"00004,a,115,{'a' * 301},U1\n").encode(), "line 2: address has more"),
-        ((HEADER + "00004,a\0b,115,,U1\n").encode(), "line 2"),
-        ((HEADER + "00004,a,115,,U 1\n").encode(), "line 2: A unit code has"),
+        ((HEADER + "4,a,115,,01\n").encode(), "line 2: there is no commune '4'"),
+        ((HEADER + "00004,,115,,01\n").encode(), "line 2: name is empty"),
+        ((HEADER + "00004,a,call me,,01\n").encode(), "line 2: phone is no telephone"),
+        ((HEADER + f"00004,{'a' * 201},115,,01\n").encode(), "line 2: name has more than 200"),
+        ((HEADER + f"00004,a,115,{'a' * 301},01\n").encode(), "line 2: address has more"),
+        ((HEADER + "00004,a\0b,115,,01\n").encode(), "line 2"),
+        ((HEADER + "00004,a,115,,U 1\n").encode(), "line 2: there is no unit 'U 1'"),
         ((HEADER + GOOD + GOOD).encode(), "line 3: commune 00004 is on line 2 already"),
-        ((HEADER + '00004,"a,115,,U1\n').encode(), "not CSV"),
+        ((HEADER + '00004,"a,115,,01\n').encode(), "not CSV"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(content: bytes, told: str) -> None:
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_said_with_its_line(content: bytes, told: str) -> None:
 
 
 def test_all_bad_lines_are_said() -> None:
-    text = HEADER + "00000,a,115,,U1\n" + GOOD + "00008,a,,,U1\n"
+    text = HEADER + "00000,a,115,,01\n" + GOOD + "00008,a,,,01\n"
     with pytest.raises(StationListError) as refused:
         read_stations(text.encode())
     assert [fault.split(":")[0] for fault in refused.value.faults] == ["line 2", "line 4"]
@@ -98,7 +98,7 @@ async def test_phones_get_a_signed_list_of_their_province(
     hanoi = await published(client, services, "01")
     assert (hanoi.province, hanoi.issued_at) == ("01", services.now)
     assert hanoi.stations == (ROW.published(),)
-    assert "HN-01" not in (await client.get("/v1/stations/01.json")).text  # nobody else's business
+    assert "unit" not in (await client.get("/v1/stations/01.json")).text  # nobody else's business
     assert (await published(client, services, "79")).stations == ()
     response = await client.get("/v1/stations/01.json")
     same = {"If-None-Match": response.headers["etag"]}
@@ -108,12 +108,13 @@ async def test_phones_get_a_signed_list_of_their_province(
 
     # A new list takes the place of the last one: a number off the list is nowhere.
     saigon = communes("79")[0].code
-    await put(services, [StationRow(saigon, "Trạm", "115", "", "HCM-1")])
+    await put(services, [StationRow(saigon, "Trạm", "115", "", "79")])
     assert (await published(client, services, "01", hanoi.sequence + 1)).stations == ()
     assert len((await published(client, services, "79")).stations) == 1
     async with services.database.read() as session:
-        assert await unit_of_commune(session, saigon) == "HCM-1"
-        assert await unit_of_commune(session, "00004") is None
+        assert await unit_of_commune(session, saigon) == "vn.79"
+        assert await unit_of_commune(session, "00004") == "vn.01.001.00004"
+        assert await unit_of_commune(session, "99999") == "vn"
 
 
 async def test_the_whole_country_fits(client: httpx.AsyncClient, services: Services) -> None:

@@ -22,7 +22,7 @@ from bluezone.protocol.upload import UploadedKey
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.pepper import code_pepper
 from bluezone.server.diagnosis.service import issue_code
-from tests.server.conftest import NOON
+from tests.server.conftest import BA_DINH, NOON
 
 IssueCode = Callable[[], Awaitable[str]]
 
@@ -72,7 +72,7 @@ def answer(response: httpx.Response) -> HandoverAnswer:
 
 
 def unit_code(services: Services) -> IssueCode:
-    """Issues one-time codes of unit HN-01."""
+    """Issues one-time codes of BA_DINH."""
 
     async def one() -> str:
         async with services.database.transaction() as session:
@@ -81,7 +81,7 @@ def unit_code(services: Services) -> IssueCode:
                 code_pepper(services.settings.secrets_folder),
                 services.now,
                 worker=1,
-                unit="HN-01",
+                unit=BA_DINH,
                 report_type=ReportType.CONFIRMED_TEST,
                 symptom_onset=None,
                 per_worker=1000,

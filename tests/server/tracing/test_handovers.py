@@ -13,10 +13,11 @@ from bluezone.clock import ManualClock
 from bluezone.protocol.handover import MAX_DIARY_RECORDS, HandoverState, reference
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.guessing import WRONG_CODES_BY_ADDRESS
+from bluezone.server.places.units import NATION
 from bluezone.server.tracing.routes import BODY_LIMITS, DETAILS, DIARIES, QUESTIONS
 from bluezone.server.tracing.rules import KEPT_SECONDS
 from bluezone.server.tracing.tables import Handover, HandoverContent
-from tests.server.conftest import RunJob
+from tests.server.conftest import BA_DINH, NGOC_HA, RunJob
 from tests.server.tracing.conftest import IssueCode, answer, ask, details, diary, send
 
 SECRET = bytes(range(16))
@@ -86,12 +87,14 @@ async def test_withdrawn_is_deleted_at_once_and_stays_withdrawn(
     assert await contents(services) == 0
 
 
-async def test_details_go_to_the_unit_of_their_commune_else_to_the_national_one(
+async def test_details_go_to_the_unit_of_their_commune_else_to_the_nation(
     client: httpx.AsyncClient, services: Services, stations: None
 ) -> None:
     for number, commune in enumerate(("00004", "00008", "99999", "")):
         await send(client, details(bytes([number]) * 16, commune=commune))
-    assert sorted(row.unit for row in await rows(services)) == ["HN-01"] + ["quoc-gia"] * 3
+    assert sorted(row.unit for row in await rows(services)) == sorted(
+        [BA_DINH, NGOC_HA, NATION, NATION]
+    )
 
 
 async def test_a_diary_needs_a_code_and_goes_to_its_unit(
@@ -101,7 +104,7 @@ async def test_a_diary_needs_a_code_and_goes_to_its_unit(
     message = diary(SECRET, f"{code[:4]}-{code[4:8]}-{code[8:]}")
     first = answer(await send(client, message))
     [row] = await rows(services)
-    assert (row.kind, row.unit) == ("diary", "HN-01")
+    assert (row.kind, row.unit) == ("diary", BA_DINH)
     clock.advance(25 * 3600)  # the code is too old by now, and the answer was lost
     assert answer(await send(client, message)) == first
     late = await send(client, diary(bytes(16), code))

@@ -152,7 +152,7 @@ class OutboxAnswer(Unprintable, frozen=True):
 
 
 @router.get("/staff/outbox")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def outbox_page(request: Request, services: Parts, staff: SignedIn) -> Response:
     kept = await _outbox(services, staff)
     return page(
@@ -163,7 +163,7 @@ async def outbox_page(request: Request, services: Parts, staff: SignedIn) -> Res
 
 
 @router.get("/v1/staff/outbox")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def outbox(services: Parts, staff: SignedIn) -> Response:
     return json_answer(
         OutboxAnswer(

@@ -47,13 +47,13 @@ Written = Annotated[Text, Depends(_written)]
 
 
 @router.get("/staff/news")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def news_page(request: Request, services: Parts) -> Response:
     return await _list(request, services, Text("", "", "", "", important=False))
 
 
 @router.post("/staff/news")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def write(request: Request, services: Parts, staff: SignedIn, text: Written) -> Response:
     try:
         _count_change(services, staff)
@@ -65,13 +65,13 @@ async def write(request: Request, services: Parts, staff: SignedIn, text: Writte
 
 
 @router.get("/staff/news/{item}")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def item_page(request: Request, services: Parts, item: str) -> Response:
     return await _item(request, services, item)
 
 
 @router.post("/staff/news/{item}")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def rewrite(
     request: Request, services: Parts, staff: SignedIn, item: str, text: Written
 ) -> Response:
@@ -85,7 +85,7 @@ async def rewrite(
 
 
 @router.post("/staff/news/{item}/publish")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def publish(
     request: Request,
     services: Parts,
@@ -109,7 +109,7 @@ async def publish(
 
 
 @router.post("/staff/news/{item}/withdraw")
-@allows(StaffRole.ADMIN)
+@allows(StaffRole.ADMIN, nationwide=True)
 async def withdraw(
     request: Request,
     services: Parts,

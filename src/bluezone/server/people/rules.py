@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from bluezone.server.people.scope import NOWHERE, Scope, is_within
 from bluezone.web.catalogue import _
 
 MIN_PASSWORD_CHARACTERS: Final = 12
@@ -15,7 +16,6 @@ LONGEST_LOCK_SECONDS: Final = 15 * 60  # longer would hand attackers a way to sh
 FAILURES_KEPT_SECONDS: Final = 24 * 3600
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
-_UNIT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 # NIST SP 800-63B, 5.1.1.2: length and a list of the expected, no rules of composition.
 _EXPECTED: Final = (
     "password",
@@ -32,20 +32,50 @@ _EXPECTED: Final = (
 
 
 class StaffRole(StrEnum):
-    """What an account may do."""
+    """What somebody may do in the subtree of a unit. The unit's level says how far: a health
+    worker of a commune and a tracer of a province have the same role, and other subtrees."""
 
-    HEALTH_WORKER = "health-worker"  # issues codes to confirmed cases
-    ADMIN = "admin"  # looks after accounts
+    HEALTH_WORKER = "health-worker"  # cases, contacts, their follow-up, one-time codes
+    LABORATORY = "laboratory"  # hands in results, sees its own
+    HOTLINE = "hotline"  # takes calls down, finds whom they concern
+    AUDITOR = "auditor"  # sees who did what, and no person's data
+    ADMIN = "admin"  # accounts; of the nation also news
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role in the subtree of a unit (a path of places.units)."""
+
+    role: StaffRole
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """A signed-in member of staff."""
+    """A signed-in member of staff. `scope`: where the endpoint's roles were granted to them."""
 
     account_id: int
     name: str
-    role: StaffRole
-    unit: str
+    grants: tuple[Grant, ...]
+    scope: Scope = NOWHERE
+
+    @property
+    def unit(self) -> str:
+        """The path of the unit they work for: that of the first grant."""
+        return self.grants[0].unit
+
+    @property
+    def roles(self) -> frozenset[StaffRole]:
+        return frozenset(grant.role for grant in self.grants)
+
+    def holds(self, role: StaffRole, unit: str) -> bool:
+        """Whether the role was granted for the whole subtree of a unit."""
+        return any(one.role == role and is_within(unit, one.unit) for one in self.grants)
+
+    def acting_as(self, roles: frozenset[StaffRole]) -> "Staff":
+        """The same person, with the scope that these roles give them."""
+        units = (grant.unit for grant in self.grants if grant.role in roles)
+        return Staff(self.account_id, self.name, self.grants, Scope.over(units))
 
 
 NAME_TAKEN: Final = _("An account of this name exists already.")
@@ -69,14 +99,6 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise AccountError(
             _("A name has 2 to 64 characters: letters a-z, digits, dot, hyphen, underscore, @.")
-        )
-
-
-def check_unit(unit: str) -> None:
-    """Raises AccountError unless `unit` can be the code of a health unit."""
-    if not _UNIT.fullmatch(unit):
-        raise AccountError(
-            _("A unit code has 1 to 32 characters: letters, digits, dot, hyphen, underscore.")
         )
 
 

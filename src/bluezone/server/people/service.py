@@ -9,38 +9,43 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.context import Services
 from bluezone.server.people import rules
-from bluezone.server.people.rules import Staff, StaffRole
-from bluezone.server.people.tables import SignInFailures, StaffAccount, StaffSession
+from bluezone.server.people.rules import Grant, Staff, StaffRole
+from bluezone.server.people.scope import Scope
+from bluezone.server.people.tables import (
+    SignInFailures,
+    StaffAccount,
+    StaffGrant,
+    StaffSession,
+)
 from bluezone.storage.database import upsert
 from bluezone.storage.lease import Lease
 
 
 async def add_account(
-    session: AsyncSession, *, name: str, password_hash: str, role: StaffRole, unit: str, now: int
+    session: AsyncSession, *, name: str, password_hash: str, grant: Grant, now: int
 ) -> StaffAccount:
-    """Make an account. Raises AccountError for an unusable or taken name or unit."""
+    """Make an account. Raises AccountError for an unusable or taken name."""
     name = rules.normal_name(name)
     rules.check_name(name)
-    rules.check_unit(unit)
     statement = (
         upsert(session, StaffAccount)
-        .values(name=name, password_hash=password_hash, role=role.value, unit=unit, created_at=now)
+        .values(name=name, password_hash=password_hash, created_at=now)
         .on_conflict_do_nothing(index_elements=[StaffAccount.name])
     )
     account: StaffAccount | None = await session.scalar(statement.returning(StaffAccount))
     if account is None:
         raise rules.AccountError(rules.NAME_TAKEN)
+    session.add(StaffGrant(account_id=account.id, role=grant.role.value, unit=grant.unit))
     return account
 
 
 async def units_without_staff(session: AsyncSession, units: Iterable[str]) -> list[str]:
-    """Those of `units` that no health worker's account belongs to, sorted."""
+    """Those of `units` (paths) whose records no health worker sees, sorted."""
     staffed = await session.scalars(
-        select(StaffAccount.unit)
-        .where(StaffAccount.role == StaffRole.HEALTH_WORKER.value)
-        .distinct()
+        select(StaffGrant.unit).where(StaffGrant.role == StaffRole.HEALTH_WORKER.value).distinct()
     )
-    return sorted(set(units) - set(staffed))
+    seen = Scope.over(staffed)
+    return sorted({unit for unit in units if not seen.covers(unit)})
 
 
 async def begin_sign_in(session: AsyncSession, name: str, now: int) -> int:
@@ -93,14 +98,18 @@ async def open_session(
 
 async def staff_of(session: AsyncSession, token: str, now: int) -> Staff | None:
     """Who holds `token`, if it is a session's and has not expired."""
-    account = await session.scalar(
-        select(StaffAccount)
+    rows = await session.execute(
+        select(StaffAccount.id, StaffAccount.name, StaffGrant.role, StaffGrant.unit)
         .join(StaffSession, StaffSession.account_id == StaffAccount.id)
+        .join(StaffGrant, StaffGrant.account_id == StaffAccount.id)
         .where(StaffSession.token_hash == _hash(token), StaffSession.expires_at > now)
+        .order_by(StaffGrant.id)
     )
-    if account is None:
+    found = rows.all()
+    if not found:  # no session, or no grant is left: nothing to do here
         return None
-    return Staff(account.id, account.name, StaffRole(account.role), account.unit)
+    grants = tuple(Grant(StaffRole(row.role), row.unit) for row in found)
+    return Staff(found[0].id, found[0].name, grants)
 
 
 async def close_session(session: AsyncSession, token: str) -> None:

@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 
 from bluezone.protocol.announcements import HealthStation
-from bluezone.server.people.rules import AccountError, check_unit
+from bluezone.server.places.units import path_of
 from bluezone.web.places import commune
 
 COLUMNS: Final = ("commune", "name", "phone", "address", "unit")
-_MAY_BE_EMPTY: Final = "address"
+_MAY_BE_EMPTY: Final = ("address", "unit")
 _FAULTS: Final = {
     "name": "has more than 200 characters",
     "phone": "is no telephone number: 3 to 40 digits, spaces and + ( ) . -",
@@ -23,7 +23,8 @@ _FAULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class StationRow:
-    """One line of the list."""
+    """One line of the list. `unit` is the code of the unit that gets the commune's requests;
+    empty: the commune itself."""
 
     commune: str
     name: str
@@ -109,17 +110,17 @@ def _faults(row: StationRow) -> Iterator[str]:
         )
     for name in COLUMNS:
         value: str = getattr(row, name)
-        if not value and name != _MAY_BE_EMPTY:
+        if not value and name not in _MAY_BE_EMPTY:
             yield f"{name} is empty"
         elif not value.isprintable():
             yield f"{name} has characters that cannot be shown"
         elif value and name in _FAULTS and not _phones_take(name, value):
             yield f"{name} {_FAULTS[name]}"
-    if row.unit:
-        try:
-            check_unit(row.unit)
-        except AccountError as error:
-            yield error.message
+    if row.unit and path_of(row.unit) is None:
+        yield (
+            f"there is no unit {row.unit!r}: vn, two digits of a province, three of an area or"
+            " five of a commune"
+        )
 
 
 def _phones_take(name: str, value: str) -> bool:

@@ -11,6 +11,7 @@ from bluezone.server import announcements
 from bluezone.server.context import Services
 from bluezone.server.places.rules import StationRow
 from bluezone.server.places.tables import Station
+from bluezone.server.places.units import NATION, path_of
 from bluezone.storage.database import upsert
 from bluezone.web.places import communes, provinces
 
@@ -44,10 +45,10 @@ async def stations(session: AsyncSession) -> list[StationRow]:
     return [StationRow(row.commune, row.name, row.phone, row.address, row.unit) for row in rows]
 
 
-async def unit_of_commune(session: AsyncSession, commune: str) -> str | None:
-    """The health unit that requests of a commune go to, where the list has one."""
+async def unit_of_commune(session: AsyncSession, commune: str) -> str:
+    """The path of the unit that requests of a commune go to; of an unknown one, the nation's."""
     station = await session.get(Station, commune)
-    return station.unit if station else None
+    return path_of(station.unit if station and station.unit else commune) or NATION
 
 
 async def renew_publication(session: AsyncSession, services: Services) -> None:

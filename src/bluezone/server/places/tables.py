@@ -6,7 +6,7 @@ from bluezone.storage.database import Base
 
 
 class Station(Base):
-    """Published but for `unit`, the code of the health unit that its requests go to."""
+    """Published but for `unit`, the code of the unit that its requests go to; empty: its own."""
 
     __tablename__ = "health_stations"
 

@@ -1,7 +1,7 @@
 """Hand-overs, from the staff's side: pages for people, the same as JSON for programs.
 
-A unit sees its own items and nobody else's. Whatever shows what a person handed over is
-written to the access log first.
+Staff see the items of their units and of those below, and no others. Whatever shows what a person
+handed over is written to the access log first.
 """
 
 import datetime as dt
@@ -178,7 +178,6 @@ async def inbox_page(
         chosen=chosen.value,
         states=[one.value for one in _STATES],
         reference=reference,
-        national=staff.unit == rules.NATIONAL_UNIT,
         shown=service.SHOWN,
     )
 
@@ -235,7 +234,7 @@ async def _inbox(
     if "\0" in wanted:  # PostgreSQL has no such text, and would fail
         return []
     async with services.database.read() as session:
-        return list(await service.inbox(session, staff.unit, state=state, wanted=wanted))
+        return list(await service.inbox(session, staff.scope, state=state, wanted=wanted))
 
 
 async def _decided(services: Services, staff: Staff, handover: str) -> Handover | None:
@@ -246,7 +245,7 @@ async def _decided(services: Services, staff: Staff, handover: str) -> Handover 
     except Refused:
         return None
     async with services.database.read() as session:
-        return await service.decided(session, staff.unit, identity)
+        return await service.decided(session, staff.scope, identity)
 
 
 async def _look(
@@ -256,7 +255,7 @@ async def _look(
     identity = _identity(handover)
     sealer = service.inbox_sealer(services.settings.secrets_folder)
     async with services.database.transaction() as session:
-        opened = await service.open_item(session, sealer, staff.unit, identity)
+        opened = await service.open_item(session, sealer, staff.scope, identity)
         looks = await access_log.looks_at(session, identity)
         if opened.content is not None:
             access_log.record(session, services, staff, look, identity)

@@ -65,7 +65,7 @@ async def details(request: Request, services: Parts) -> Response:
             sealer,
             content,
             digest,
-            unit=unit or rules.NATIONAL_UNIT,
+            unit=unit,
             code_mac=None,
             now=services.now,
         )

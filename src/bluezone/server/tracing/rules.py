@@ -22,8 +22,6 @@ from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords
 from bluezone.server.errors import Refused
 from bluezone.web.catalogue import LANGUAGES, _, in_all_languages
 
-# Gets what the station list gives to nobody; its accounts are the ministry's.
-NATIONAL_UNIT: Final = "quoc-gia"
 KEPT_SECONDS: Final = KEPT_DAYS * 24 * 3600
 MAX_WORDS: Final = 500
 

@@ -21,6 +21,7 @@ from bluezone.protocol.handover import (
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people.rules import Staff
+from bluezone.server.people.scope import Scope
 from bluezone.server.sealing import Sealer
 from bluezone.server.secret_files import secret_file
 from bluezone.server.tracing.rules import KEPT_SECONDS, Kind, decision_message
@@ -202,13 +203,13 @@ class Item:
 
 
 async def inbox(
-    session: AsyncSession, unit: str, *, state: HandoverState, wanted: str = ""
+    session: AsyncSession, scope: Scope, *, state: HandoverState, wanted: str = ""
 ) -> Sequence[Handover]:
-    """At most SHOWN items of a unit: those in a state, or those of the reference `wanted`.
+    """At most SHOWN items within `scope`: those in a state, or those of the reference `wanted`.
 
     What waits comes oldest first, the rest latest change first.
     """
-    mine = select(Handover).where(Handover.unit == unit).limit(SHOWN)
+    mine = select(Handover).where(scope.of(Handover.unit)).limit(SHOWN)
     if wanted:
         rows = await session.scalars(
             mine.where(Handover.reference == wanted).order_by(Handover.received_at)
@@ -224,18 +225,18 @@ async def inbox(
     return rows.all()
 
 
-async def decided(session: AsyncSession, unit: str, handover: bytes) -> Handover | None:
-    """An item of a unit that staff have decided, without what was handed over."""
+async def decided(session: AsyncSession, scope: Scope, handover: bytes) -> Handover | None:
+    """An item within `scope` that staff have decided, without what was handed over."""
     row = await session.get(Handover, handover)
-    if row is None or row.unit != unit:
+    if row is None or not scope.covers(row.unit):
         return None
     is_decided = HandoverState(row.state) in (HandoverState.CONFIRMED, HandoverState.CLEARED)
     return row if is_decided else None
 
 
-async def open_item(session: AsyncSession, sealer: Sealer, unit: str, handover: bytes) -> Item:
-    """One item of a unit with what was handed over. Raises Refused (404), for others' items too."""
-    row = await _mine(session, unit, handover)
+async def open_item(session: AsyncSession, sealer: Sealer, scope: Scope, handover: bytes) -> Item:
+    """One item with what was handed over. Raises Refused (404), for one beyond `scope` too."""
+    row = await _mine(session, scope, handover)
     content = await session.get(HandoverContent, handover)
     decisions = await session.scalars(
         select(HandoverDecision)
@@ -264,11 +265,11 @@ async def decide(
     seen: int,
     now: int,
 ) -> None:
-    """Confirm or clear an item of the staff member's unit, as it was when `seen`.
+    """Confirm or clear an item within the staff member's scope, as it was when `seen`.
 
-    Raises Refused: 400 no such decision, 404 not this unit's, 409 changed or withdrawn since.
+    Raises Refused: 400 no such decision, 404 not theirs, 409 changed or withdrawn since.
     """
-    row = await _mine(session, staff.unit, handover)
+    row = await _mine(session, staff.scope, handover)
     message = decision_message(Kind(row.kind), state, template, words)
     changed = await session.scalar(
         update(Handover)
@@ -298,9 +299,9 @@ async def decide(
     )
 
 
-async def _mine(session: AsyncSession, unit: str, handover: bytes) -> Handover:
+async def _mine(session: AsyncSession, scope: Scope, handover: bytes) -> Handover:
     row = await session.get(Handover, handover)
-    if row is None or row.unit != unit:
+    if row is None or not scope.covers(row.unit):
         raise _no_handover()
     return row
 

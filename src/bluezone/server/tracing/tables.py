@@ -3,6 +3,7 @@
 from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bluezone.server.people.scope import UnitPath
 from bluezone.storage.database import Base
 
 
@@ -19,7 +20,7 @@ class Handover(Base):
     id: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     kind: Mapped[str]
     reference: Mapped[str]
-    unit: Mapped[str]
+    unit: Mapped[str] = mapped_column(UnitPath)
     state: Mapped[str]
     revision: Mapped[int]  # grows with every change of state: of two who decide, one is told
     received_at: Mapped[int]

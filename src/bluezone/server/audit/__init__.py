@@ -1,0 +1,1 @@
+"""Who did and saw what: one chain of entries for each province, which nobody can change unseen."""

@@ -1,0 +1,1 @@
+"""Cases: taken down, imported, opened and closed by results; their course, onset and outcome."""

@@ -1,0 +1,1 @@
+"""Contacts: who was exposed to whom, by whose word, and which rank follows from it."""

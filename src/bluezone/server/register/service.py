@@ -1,0 +1,246 @@
+"""The verbs of the register: add, open, change, find. None commits.
+
+What shows a person's details to somebody writes to the audit first: that is `look`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bluezone.server.audit import service as audit
+from bluezone.server.audit.rules import Action, Purpose
+from bluezone.server.context import Services
+from bluezone.server.errors import Refused
+from bluezone.server.people.rules import Staff
+from bluezone.server.people.scope import EVERYWHERE, Scope
+from bluezone.server.register import rules
+from bluezone.server.register.rules import Details, Likeness, Token
+from bluezone.server.register.tables import Person, PersonToken
+from bluezone.server.sealing import Sealer
+from bluezone.server.secret_files import secret_file
+from bluezone.web.catalogue import _
+
+FOUND_AT_MOST: Final = 50
+_AT_ONCE: Final = 500  # values of one statement: SQLite takes 32,766
+_PLACE: Final = b"person"
+_DECODER: Final = msgspec.msgpack.Decoder(Details)
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """The keys of the register: one seals details, one hashes what they are found by."""
+
+    sealer: Sealer
+    token_key: bytes = field(repr=False)
+
+    @classmethod
+    def open(cls, secrets_folder: Path) -> "Register":
+        """Raises KeyUnavailable."""
+        return cls(
+            Sealer(secrets_folder, "register"), secret_file(secrets_folder / "register-token-key")
+        )
+
+    def details(self, person: Person) -> Details:
+        """Open a record. Only for `look`, and for work that shows nobody anything (imports)."""
+        return _DECODER.decode(self.sealer.open(person.sealed, _PLACE))
+
+    def sealed(self, details: Details) -> bytes:
+        return self.sealer.seal(msgspec.msgpack.encode(details), _PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stored person who may be the one in question."""
+
+    person_id: int
+    unit: str
+    likeness: Likeness
+
+
+async def add(
+    session: AsyncSession, register: Register, details: Details, *, unit: str, now: int
+) -> Person:
+    """A new record of checked details (`rules.check_details`), in the unit of that path."""
+    (person,) = await add_many(session, register, [(details, unit)], now=now)
+    return person
+
+
+async def add_many(
+    session: AsyncSession,
+    register: Register,
+    people: Sequence[tuple[Details, str]],
+    *,
+    now: int,
+) -> list[Person]:
+    """New records, in the order given."""
+    rows = [
+        Person(
+            unit=unit,
+            sealed=register.sealed(details),
+            created_at=now,
+            updated_at=now,
+            revision=0,
+            household=None,
+            merged_into=None,
+        )
+        for details, unit in people
+    ]
+    session.add_all(rows)
+    await session.flush()
+    await _write_tokens(
+        session,
+        register,
+        [(row.id, details) for row, (details, _unit) in zip(rows, people, strict=True)],
+    )
+    return rows
+
+
+async def get(session: AsyncSession, scope: Scope, person_id: int) -> Person:
+    """The record behind an id, the kept one of a merge. Raises Refused (404), also beyond scope."""
+    person = await session.get(Person, person_id)
+    while person is not None and person.merged_into is not None:
+        person = await session.get(Person, person.merged_into)
+    if person is None or not scope.covers(person.unit):
+        raise Refused(404, "person-unknown", _("There is no such person in your units."))
+    return person
+
+
+async def look(
+    session: AsyncSession,
+    services: Services,
+    staff: Staff,
+    person_id: int,
+    purpose: Purpose,
+) -> tuple[Person, Details]:
+    """Open a record to show it: written to the audit first. Raises Refused (404, 429)."""
+    person = await get(session, staff.scope, person_id)
+    await audit.record(
+        session, services, staff, Action.LOOK, subject=f"person:{person.id}", purpose=purpose
+    )
+    return person, Register.open(services.settings.secrets_folder).details(person)
+
+
+async def change(
+    session: AsyncSession,
+    register: Register,
+    person: Person,
+    details: Details,
+    *,
+    unit: str,
+    seen: int,
+    now: int,
+) -> None:
+    """Put other details in the place of those of revision `seen`. Raises Refused (409)."""
+    changed = await session.scalar(
+        update(Person)
+        .where(Person.id == person.id, Person.revision == seen)
+        .values(
+            unit=unit,
+            sealed=register.sealed(details),
+            revision=Person.revision + 1,
+            updated_at=now,
+        )
+        .returning(Person.id)
+    )
+    if changed is None:
+        raise Refused(
+            409,
+            "person-changed",
+            _("Somebody else has changed this record since you opened it. Please look again."),
+        )
+    await session.refresh(person)
+    await session.execute(delete(PersonToken).where(PersonToken.person_id == person.id))
+    await _write_tokens(session, register, [(person.id, details)])
+
+
+async def find(session: AsyncSession, register: Register, scope: Scope, text: str) -> list[Person]:
+    """People within scope by name (with or without accents), telephone or identity number.
+
+    At most FOUND_AT_MOST, the latest change first. Empty for what is none of these.
+    """
+    wanted = rules.sought(text)
+    if not wanted:
+        return []
+    conditions = [
+        exists().where(
+            PersonToken.person_id == Person.id,
+            PersonToken.mac == rules.token_mac(kind, word, register.token_key),
+        )
+        for kind, word in wanted
+    ]
+    rows = await session.scalars(
+        select(Person)
+        .where(*conditions, scope.of(Person.unit), Person.merged_into.is_(None))
+        .order_by(Person.updated_at.desc(), Person.id.desc())
+        .limit(FOUND_AT_MOST)
+    )
+    return list(rows)
+
+
+async def candidates(
+    session: AsyncSession,
+    register: Register,
+    people: Sequence[tuple[Details, str]],
+    scope: Scope = EVERYWHERE,
+) -> list[list[Candidate]]:
+    """For each of `people` (details, path of the unit) the stored ones alike, likeliest first.
+
+    Compared are those who share the full name, the telephone or the identity number.
+    """
+    compared = (Token.FULL_NAME, Token.PHONE, Token.IDENTITY)
+    macs = [
+        [mac for kind, mac in rules.tokens(details, register.token_key) if kind in compared]
+        for details, _unit in people
+    ]
+    by_mac = await _people_by_mac(session, {mac for row in macs for mac in row}, scope)
+    opened: dict[int, Details] = {}
+    found: list[list[Candidate]] = []
+    for (details, unit), own in zip(people, macs, strict=True):
+        alike: dict[int, Candidate] = {}
+        for stored in (stored for mac in own for stored in by_mac.get(mac, ())):
+            if stored.id in alike:
+                continue
+            if stored.id not in opened:
+                opened[stored.id] = register.details(stored)
+            how = rules.likeness(details, opened[stored.id], same_commune=unit == stored.unit)
+            if how.score >= rules.ALIKE:
+                alike[stored.id] = Candidate(stored.id, stored.unit, how)
+        found.append(sorted(alike.values(), key=lambda one: -one.likeness.score))
+    return found
+
+
+async def _people_by_mac(
+    session: AsyncSession, macs: Iterable[bytes], scope: Scope
+) -> dict[bytes, list[Person]]:
+    wanted = list(macs)
+    found: dict[bytes, list[Person]] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = await session.execute(
+            select(PersonToken.mac, Person)
+            .join(Person, Person.id == PersonToken.person_id)
+            .where(
+                PersonToken.mac.in_(wanted[start : start + _AT_ONCE]),
+                scope.of(Person.unit),
+                Person.merged_into.is_(None),
+            )
+        )
+        for mac, person in rows:
+            found.setdefault(mac, []).append(person)
+    return found
+
+
+async def _write_tokens(
+    session: AsyncSession, register: Register, people: Sequence[tuple[int, Details]]
+) -> None:
+    values = [
+        {"mac": mac, "person_id": person_id, "kind": int(kind)}
+        for person_id, details in people
+        for kind, mac in rules.tokens(details, register.token_key)
+    ]
+    if values:
+        await session.execute(insert(PersonToken), values)

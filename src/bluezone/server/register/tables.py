@@ -1,0 +1,38 @@
+"""What is kept of people. Who they are is sealed; beside it only the unit they belong to."""
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bluezone.server.people.scope import UnitPath
+from bluezone.storage.database import Base
+
+
+class Person(Base):
+    """A case, a contact, or both. `unit` is where they live: who works there sees the record."""
+
+    __tablename__ = "persons"
+    __table_args__ = (Index(None, "unit", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    unit: Mapped[str] = mapped_column(UnitPath)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # register.rules.Details
+    created_at: Mapped[int]
+    updated_at: Mapped[int] = mapped_column(index=True)
+    revision: Mapped[int]  # grows with every change: of two who edit, one is told
+    # Whoever answers for the household: of a child, whom to call.
+    household: Mapped[int | None] = mapped_column(ForeignKey("persons.id"), index=True)
+    # The record that this one turned out to double. It stays, so that a merge can be undone.
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("persons.id"), index=True)
+
+
+class PersonToken(Base):
+    """A keyed hash of something a person is looked up by (register.rules.Token)."""
+
+    __tablename__ = "person_tokens"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    mac: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    person_id: Mapped[int] = mapped_column(
+        ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    kind: Mapped[int] = mapped_column(SmallInteger)

@@ -1,0 +1,1 @@
+"""Rules that change during an epidemic: versioned data, each valid from a day."""
