@@ -37,6 +37,7 @@ from bluezone.server.requests import Requests, log_failure
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
 from bluezone.server.tracing import routes as tracing
+from bluezone.server.work import jobs as work_jobs
 from bluezone.storage.database import Database
 from bluezone.storage.objects import FolderObjects, ObjectMissing
 from bluezone.web.pages import STATIC
@@ -70,6 +71,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         *people.jobs,
         *access_log.jobs,
         *configuration.jobs,
+        *work_jobs.jobs,
     ]
 
 
