@@ -44,7 +44,9 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     interview_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 24
     # By rank; ranks that are not named are not called.
-    first_call_hours: dict[int, Annotated[int, msgspec.Meta(ge=1, le=336)]] = {1: 24, 2: 48}
+    first_call_hours: dict[int, Annotated[int, msgspec.Meta(ge=1, le=336)]] = msgspec.field(
+        default_factory=lambda: {1: 24, 2: 48}
+    )
     tested_ranks: _Ranks = frozenset({1})
     test_days: tuple[_Days, ...] = (1, 7, 14)  # after the last exposure
     tests_apart_days: _Days = 2  # one that near counts for the day
@@ -100,15 +102,20 @@ class Plan:
 def plan(rules: FollowUp, person: Followed, made: Sequence[Made], now: int) -> Plan:
     """What to make, to open again and to stop at `now` (Unix seconds)."""
     today = vietnam_day(now)
-    wanted = {
+    # Merged records can have the same occasion twice: then the one that lasts counts.
+    known = {
         (one.kind, one.occasion): one
-        for one in (
-            *_interview(rules, person, made, now, today),
-            *_call(rules, person, made, now, today),
-            *_test(rules, person, made, now, today),
-            *_check(rules, person, made, now, today),
-        )
+        for one in sorted(made, key=lambda one: one.state is not TaskState.CANCELLED)
+        if one.rule in _OWN and one.stop is not Stop.DOUBLE
     }
+    asked = [
+        *_interview(rules, person, made, now, today),
+        *_call(rules, person, made, now, today),
+        *_test(rules, person, made, now, today),
+    ]
+    if not any(_told_today(known.get((one.kind, one.occasion)), one, today) for one in asked):
+        asked += _check(rules, person, made, now, today)
+    wanted = {(one.kind, one.occasion): one for one in asked}
     stops = []
     for one in made:
         if one.state is not TaskState.OPEN:
@@ -117,7 +124,6 @@ def plan(rules: FollowUp, person: Followed, made: Sequence[Made], now: int) -> P
             stops.append((one.id, _why(rules, one, person)))
         elif one.rule in (NEXT_OF_CASE, NEXT_OF_CONTACT) and _is_over(one.rule, person):
             stops.append((one.id, Stop.NOT_NEEDED))
-    known = {(one.kind, one.occasion): one for one in made if one.rule in _OWN}
     make, reopen = [], []
     for key, want in wanted.items():
         there = known.get(key)
@@ -198,15 +204,19 @@ def _check(
         return
     if not 0 < (today - last).days <= rules.follow_up_days:
         return
-    if any(
-        one.state is TaskState.OPEN or one.closed_on == today
-        for one in _lasting(made, TaskKind.CALL)
-    ):
-        return  # who is called for the first time is told and asked all of it
     known = any(one.occasion == today.isoformat() for one in made if one.kind is _CHECK)
     if vietnam_time(now).hour >= DAY_ENDS and not known:
         return  # too late for today
     yield Wanted(_CHECK, today.isoformat(), _by_hour(rules, today, now))
+
+
+def _told_today(there: Made | None, want: Wanted, today: dt.date) -> bool:
+    """Who is called for the first time is told and asked all that a check would ask."""
+    if want.kind is not TaskKind.CALL:
+        return False
+    if there is None or there.state is TaskState.OPEN or there.closed_on == today:
+        return True
+    return there.state is TaskState.CANCELLED and there.stop is not Stop.BY_HAND
 
 
 def _lasting(made: Iterable[Made], kind: TaskKind) -> Iterator[Made]:

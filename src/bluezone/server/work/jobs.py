@@ -15,13 +15,14 @@ from bluezone.server.work.tables import Task
 from bluezone.storage.lease import Lease
 
 _AT_ONCE: Final = 500  # people in one transaction
-# A follow-up, what may come late of it, and a margin for a rule that is longer.
-_LOOK_BACK_DAYS: Final = 62
 
 
 async def make_tasks(services: Services, lease: Lease) -> None:
     """Plan for everybody exposed lately, and for whoever still has something open."""
-    since = (vietnam_day(services.now) - dt.timedelta(days=_LOOK_BACK_DAYS)).isoformat()
+    async with services.database.read() as session:
+        wanted_by = await service.follow_up_rules(session, services.now)
+    days = wanted_by.follow_up_days + wanted_by.late_test_days
+    since = (vietnam_day(services.now) - dt.timedelta(days=days)).isoformat()
     after = 0
     while True:
         async with services.database.transaction() as session:

@@ -85,6 +85,12 @@ async def next_steps(session: AsyncSession, now: int) -> NextSteps:
     return (await rulebook.in_force(session, "next-steps", _NEXT_STEPS, day))[1]
 
 
+async def follow_up_rules(session: AsyncSession, now: int) -> FollowUp:
+    """The rules for what cases and contacts are owed, as they are in force."""
+    day = vietnam_day(now).isoformat()
+    return (await rulebook.in_force(session, "follow-up", _FOLLOW_UP, day))[1]
+
+
 # --- what the rules want -----------------------------------------------------------------
 async def follow_up(session: AsyncSession, now: int, person_ids: Iterable[int]) -> int:
     """Make, reopen and stop tasks of these people so that they are as the rules want them.
@@ -95,8 +101,7 @@ async def follow_up(session: AsyncSession, now: int, person_ids: Iterable[int]) 
     ids = sorted(set(person_ids))
     if not ids:
         return 0
-    day = vietnam_day(now).isoformat()
-    _version, wanted_by = await rulebook.in_force(session, "follow-up", _FOLLOW_UP, day)
+    wanted_by = await follow_up_rules(session, now)
     units = await register.units_of(session, ids)
     ranks = await contacts.ranks_of(session, ids)
     tasks: dict[int, list[Task]] = {}
