@@ -38,6 +38,8 @@ from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
 from bluezone.server.tracing import routes as tracing
 from bluezone.server.work import jobs as work_jobs
+from bluezone.server.work import routes as work
+from bluezone.server.work import team_routes as work_teams
 from bluezone.storage.database import Database
 from bluezone.storage.objects import FolderObjects, ObjectMissing
 from bluezone.web.pages import STATIC
@@ -52,6 +54,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
+    work.router,
+    work_teams.router,
     health.router,
 )
 
