@@ -37,6 +37,7 @@ from bluezone.server.requests import Requests, log_failure
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
 from bluezone.server.tracing import routes as tracing
+from bluezone.server.work import interface as work_interface
 from bluezone.server.work import jobs as work_jobs
 from bluezone.server.work import routes as work
 from bluezone.server.work import team_routes as work_teams
@@ -56,6 +57,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     invitations.router,
     work.router,
     work_teams.router,
+    work_interface.router,
     health.router,
 )
 

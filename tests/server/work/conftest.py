@@ -1,8 +1,10 @@
 """People with ranks, and health workers who look after them."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import httpx
 import pytest
 
 from bluezone.server.contacts.tables import Rank
@@ -96,3 +98,39 @@ def worker(services: Services, add_staff: AddStaff) -> Worker:
         return staff.acting_as(frozenset({StaffRole.HEALTH_WORKER}))
 
     return make
+
+
+class Desk:
+    """A member of staff at a browser, without the browser."""
+
+    def __init__(self, client: httpx.AsyncClient, token: str) -> None:
+        self._client = client
+        self._cookie = {"Cookie": f"bluezone_session={token}; bluezone_language=en"}
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self._client.get(path, headers=self._cookie)
+
+    async def post(self, path: str, accept: str = "text/html", **fields: object) -> httpx.Response:
+        """Send a form with the token of this browser's pages."""
+        shown = await self.get("/staff")
+        found = re.search(r'name="form_token" value="(\w+)"', shown.text)
+        assert found
+        data = {"form_token": found[1], **fields}
+        return await self._client.post(path, data=data, headers=self._cookie | {"Accept": accept})
+
+
+DeskOf = Callable[[str], Awaitable[Desk]]
+
+
+@pytest.fixture
+def desk(services: Services, client: httpx.AsyncClient) -> DeskOf:
+    """Somebody of that name signs in."""
+
+    async def sign_in(name: str) -> Desk:
+        async with services.database.transaction() as session:
+            account = await people.find_account(session, name)
+            assert account
+            token, _expires = await people.open_session(session, account, services.now, 400 * 86400)
+        return Desk(client, token)
+
+    return sign_in

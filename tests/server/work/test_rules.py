@@ -1,4 +1,4 @@
-"""What the rules want: the same whenever they are asked, and nothing for whom it does not concern."""
+"""What the rules want: the same whenever they are asked, nothing for whom it does not concern."""
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
