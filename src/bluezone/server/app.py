@@ -39,6 +39,10 @@ from bluezone.server.requests import Requests, log_failure
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
 from bluezone.server.tracing import routes as tracing
+from bluezone.server.work import interface as work_interface
+from bluezone.server.work import jobs as work_jobs
+from bluezone.server.work import routes as work
+from bluezone.server.work import team_routes as work_teams
 from bluezone.storage.database import Database
 from bluezone.storage.objects import FolderObjects, ObjectMissing
 from bluezone.web.pages import STATIC
@@ -54,6 +58,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
+    work.router,
+    work_teams.router,
+    work_interface.router,
     health.router,
 )
 
@@ -77,6 +84,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         *people.jobs,
         *access_log.jobs,
         *configuration.jobs,
+        *work_jobs.jobs,
     ]
 
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bluezone.protocol.unprintable import Unprintable
-from bluezone.server import forms
-from bluezone.server.authorisation import allows, public
+from bluezone.server import drafts, forms
+from bluezone.server.authorisation import SignedIn, allows, public
 from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
@@ -79,11 +79,12 @@ async def sign_in(
 
 @router.post("/staff/sign-out")
 @allows(*StaffRole)
-async def sign_out(request: Request, services: Parts) -> Response:
+async def sign_out(request: Request, services: Parts, staff: SignedIn) -> Response:
     async with services.database.transaction() as session:
         await service.close_session(session, request.cookies[forms.SESSION_COOKIE])
     response = RedirectResponse("/staff/sign-in", 303)
     response.delete_cookie(forms.SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    drafts.forget(response, staff)
     return response
 
 

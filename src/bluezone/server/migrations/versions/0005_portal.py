@@ -135,6 +135,7 @@ def upgrade() -> None:
             "unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
         sa.Column(
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -370,6 +371,7 @@ def upgrade() -> None:
         ),
         sa.Column("closed_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("tries", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"],
@@ -386,6 +388,13 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_tasks_open_assignee",
             ["assignee_id", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'open'"),
+            postgresql_where=sa.text("state = 'open'"),
+        )
+        batch_op.create_index(
+            "ix_tasks_open_due",
+            ["due_at", "id"],
             unique=False,
             sqlite_where=sa.text("state = 'open'"),
             postgresql_where=sa.text("state = 'open'"),
@@ -413,9 +422,7 @@ def upgrade() -> None:
             "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("account_name", sa.String(), nullable=False),
-        sa.Column(
-            "last_assigned_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
+        sa.Column("turn", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
             ["team_id"],
             ["teams.id"],
@@ -542,5 +549,39 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("task_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_task_events_task_id"), ["task_id"], unique=False)
+
+    op.create_table(
+        "task_handovers",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "from_unit",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "to_unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["event_id"],
+            ["task_events.id"],
+            name=op.f("fk_task_handovers_event_id_task_events"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["task_id"],
+            ["tasks.id"],
+            name=op.f("fk_task_handovers_task_id_tasks"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_task_handovers")),
+    )
+    with op.batch_alter_table("task_handovers", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_task_handovers_from_unit"), ["from_unit", "at"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_task_handovers_task_id"), ["task_id"], unique=False)
 
     # ### end Alembic commands ###
