@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.cases.tables import Case
+from bluezone.server.errors import Refused
+from bluezone.server.people.scope import Scope
+from bluezone.web.catalogue import _
 
 _AT_ONCE = 500  # values of one statement
 
@@ -28,7 +31,6 @@ async def active_cases(
         Case.person_id, Case.infectious_from, Case.infectious_until, Case.onset, Case.reported_on
     ).where(
         Case.closed_at.is_(None),
-        Case.merged_into.is_(None),
         Case.status.in_(("confirmed", "probable")),
     )
     wanted = None if person_ids is None else sorted(set(person_ids))
@@ -55,3 +57,42 @@ async def active_cases(
                 )
             found[person] = one
     return found
+
+
+async def case_of(session: AsyncSession, scope: Scope, case_id: int) -> Case:
+    """The case of an id. Raises Refused (404), also beyond scope."""
+    case = await session.get(Case, case_id, populate_existing=True)
+    if case is None or not scope.covers(case.unit):
+        raise Refused(404, "case-unknown", _("There is no such case in your units."))
+    return case
+
+
+async def cases_of_person(session: AsyncSession, scope: Scope, person_id: int) -> list[Case]:
+    """All cases of a person within scope, the newest first."""
+    rows = await session.scalars(
+        select(Case)
+        .where(Case.person_id == person_id, scope.of(Case.unit))
+        .order_by(Case.reported_on.desc(), Case.id.desc())
+    )
+    return list(rows)
+
+
+async def active_within(
+    session: AsyncSession, scope: Scope, since: str, until: str, at_most: int = 200
+) -> list[tuple[Case, str, str | None]]:
+    """Active cases within scope that were infectious between two ISO days, and from when to when;
+    the latest reports."""
+    first = func.coalesce(Case.infectious_from, Case.onset, Case.reported_on)
+    rows = await session.execute(
+        select(Case, first, Case.infectious_until)
+        .where(
+            scope.of(Case.unit),
+            Case.closed_at.is_(None),
+            Case.status.in_(("confirmed", "probable")),
+            first <= until,
+            or_(Case.infectious_until.is_(None), Case.infectious_until >= since),
+        )
+        .order_by(Case.reported_on.desc(), Case.id.desc())
+        .limit(at_most)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

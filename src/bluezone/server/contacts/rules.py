@@ -114,6 +114,11 @@ class PhoneEvidence:
     flags: tuple[str, ...] = ()
 
 
+CONFIRMATION_WORDS: Final = {
+    Confirmation.BOTH_SIDES: _("confirmed from both sides"),
+    Confirmation.ONE_SIDE: _("one side"),
+    Confirmation.CLAIM_ONLY: _("claim only"),
+}
 # Shown beside every phone record, word for word (docs/protocol.md).
 PHONE_WORDS: Final = _(
     "Two phones hold matching records made before the keys were public; not proof of who carried"

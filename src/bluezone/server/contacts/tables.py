@@ -1,6 +1,6 @@
 """What is kept of contacts: exposures (the only edges), places, and the ranks derived from them."""
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bluezone.server.people.scope import UnitPath
