@@ -64,7 +64,7 @@ async def rederive(session: AsyncSession, person_ids: Iterable[int], now: int) -
     seeds = set(person_ids)
     if not seeds:
         return {}
-    state = await _turn(session)
+    state = await take_turn(session)
     rule = await rulebook.of_version(session, rules.RANKS, rules.SHIPPED, state.rule_version)
     await session.flush()
     found = _Round(session, rule)
@@ -83,7 +83,7 @@ async def rederive_all(services: Services, lease: Lease) -> None:
     """
     day = vietnam_day(services.now).isoformat()
     async with services.database.transaction() as session:
-        state = await _turn(session)
+        state = await take_turn(session)
         state.is_renewing = True
         await session.execute(delete(RankSeed))
         version, rule = await rulebook.in_force(session, rules.RANKS, rules.SHIPPED, day)
@@ -92,14 +92,14 @@ async def rederive_all(services: Services, lease: Lease) -> None:
     for part in _parts(sorted(found), _PEOPLE_AT_ONCE):
         async with services.database.transaction() as session:
             await lease.confirm(session)
-            await _turn(session)
+            await take_turn(session)
             await _write(session, {person: found[person] for person in part}, services.now)
     last = 0
     while last is not None:
         last = await _clear_others(services, lease, found, last)
     async with services.database.transaction() as session:
         await lease.confirm(session)
-        state = await _turn(session)
+        state = await take_turn(session)
         seeds = set(await session.scalars(select(RankSeed.person_id)))
         again = _Round(session, rule)
         await again.derive(seeds, is_all_suspect=True)
@@ -276,7 +276,7 @@ async def _clear_others(
     """Take the rank from the next people who have none any more. Returns how far it came."""
     async with services.database.transaction() as session:
         await lease.confirm(session)
-        await _turn(session)
+        await take_turn(session)
         ids = list(
             await session.scalars(
                 select(Rank.person_id)
@@ -290,8 +290,12 @@ async def _clear_others(
 
 
 # --- the store -------------------------------------------------------------------------
-async def _turn(session: AsyncSession) -> RankState:
-    """Wait until nobody else derives, and keep others waiting until this transaction ends."""
+async def take_turn(session: AsyncSession) -> RankState:
+    """Wait until nobody else derives, and keep others waiting until this transaction ends.
+
+    A transaction that writes to the audit before it derives calls this first: all take the two
+    locks in this order, so no two wait for each other.
+    """
     await session.execute(
         upsert(session, RankState)
         .values(id=1, rule_version=0, is_renewing=False)
