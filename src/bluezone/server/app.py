@@ -16,6 +16,9 @@ from bluezone.server import access_log, configuration, downloads, health
 from bluezone.server.authorisation import authorise, check_routes, is_page
 from bluezone.server.bodies import BodyLimit, BodyLimits
 from bluezone.server.config import Settings
+from bluezone.server.contacts import jobs as contacts_jobs
+from bluezone.server.contacts import person_routes, place_routes
+from bluezone.server.contacts import routes as contacts
 from bluezone.server.context import Services
 from bluezone.server.diagnosis import jobs as diagnosis_jobs
 from bluezone.server.diagnosis import routes as diagnosis
@@ -54,6 +57,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     tracing.router,
     inbox.router,
     evidence.router,
+    contacts.router,
+    person_routes.router,
+    place_routes.router,
     messaging.router,
     places.router,
     news.router,
@@ -77,6 +83,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         *diagnosis_jobs.jobs(settings),
         *tracing_jobs.jobs,
         *evidence_jobs.jobs,
+        *contacts_jobs.jobs,
         *messaging.jobs,
         *places_jobs.jobs,
         *news_jobs.jobs,

@@ -1,4 +1,4 @@
-"""The portal: people, cases, contacts, work, audit, versions of rules."""
+"""The portal: people, cases, contacts, evidence, work, audit, versions of rules."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -54,6 +54,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chain", name=op.f("pk_audit_heads")),
     )
     op.create_table(
+        "evidence_commitments",
+        sa.Column("commitment", sa.LargeBinary(), nullable=False),
+        sa.Column("hour", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("commitment", name=op.f("pk_evidence_commitments")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("evidence_commitments", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_commitments_hour"), ["hour"], unique=False)
+
+    op.create_table(
+        "evidence_used",
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.Column("day", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("mac", name=op.f("pk_evidence_used")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("evidence_used", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_used_day"), ["day"], unique=False)
+
+    op.create_table(
         "persons",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
@@ -101,12 +121,22 @@ def upgrade() -> None:
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_places_visited")),
+        sa.UniqueConstraint("unit", "search_name", name=op.f("uq_places_visited_unit")),
     )
-    with op.batch_alter_table("places_visited", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_places_visited_unit"), ["unit", "search_name"], unique=False
-        )
-
+    op.create_table(
+        "rank_state",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "rule_version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("is_renewing", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rank_state")),
+    )
     op.create_table(
         "rule_versions",
         sa.Column("kind", sa.String(), nullable=False),
@@ -202,11 +232,73 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_cases_updated_at"), ["updated_at"], unique=False)
 
     op.create_table(
+        "evidence_claims",
+        sa.Column("handover", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "received_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "checked_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.Column("claim", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["handover"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_claims_handover_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("handover", name=op.f("pk_evidence_claims")),
+    )
+    with op.batch_alter_table("evidence_claims", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_evidence_claims_checked_at"), ["checked_at"], unique=False
+        )
+
+    op.create_table(
+        "evidence_diary_keys",
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.Column("diary", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["diary"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_diary_keys_diary_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("mac", "diary", name=op.f("pk_evidence_diary_keys")),
+    )
+    with op.batch_alter_table("evidence_diary_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_diary_keys_diary"), ["diary"], unique=False)
+
+    op.create_table(
+        "evidence_verdicts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("handover", sa.LargeBinary(), nullable=False),
+        sa.Column("diary", sa.LargeBinary(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["diary"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_verdicts_diary_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["handover"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_verdicts_handover_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence_verdicts")),
+    )
+    with op.batch_alter_table("evidence_verdicts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_verdicts_diary"), ["diary"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_evidence_verdicts_handover"), ["handover"], unique=False
+        )
+
+    op.create_table(
         "exposures",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
+        sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column(
             "exposed_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -215,10 +307,14 @@ def upgrade() -> None:
         sa.Column("start_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("minutes", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("nearness", sa.String(), nullable=False),
-        sa.Column("confirmation", sa.String(), nullable=True),
-        sa.Column("flags", sa.String(), nullable=False),
         sa.Column("setting", sa.String(), nullable=False),
+        sa.Column("relation", sa.String(), nullable=False),
         sa.Column("place_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("confirmation", sa.String(), nullable=True),
+        sa.Column("band", sa.String(), nullable=False),
+        sa.Column("certainty", sa.String(), nullable=False),
+        sa.Column("flags", sa.String(), nullable=False),
+        sa.Column("handover", sa.LargeBinary(), nullable=True),
         sa.Column("note", sa.LargeBinary(), nullable=True),
         sa.Column(
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
@@ -231,6 +327,8 @@ def upgrade() -> None:
         sa.Column(
             "removed_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
+        sa.Column("removed_by", sa.String(), nullable=True),
+        sa.Column("removed_why", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["exposed_id"], ["persons.id"], name=op.f("fk_exposures_exposed_id_persons")
         ),
@@ -247,6 +345,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_exposures_exposed_id"), ["exposed_id", "day"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_exposures_handover"), ["handover"], unique=False)
         batch_op.create_index(batch_op.f("ix_exposures_place_id"), ["place_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_exposures_source_id"), ["source_id", "day"], unique=False
@@ -323,18 +422,38 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "rank_seeds",
+        sa.Column(
+            "person_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["person_id"],
+            ["persons.id"],
+            name=op.f("fk_rank_seeds_person_id_persons"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_rank_seeds")),
+    )
+    op.create_table(
         "ranks",
         sa.Column(
-            "person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+            "person_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
         ),
-        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=True),
+        sa.Column("shown", sa.SmallInteger(), nullable=True),
         sa.Column(
             "exposure_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("last_exposed_on", sa.String(), nullable=True),
-        sa.Column(
-            "rule_version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
+        sa.Column("arrivals", sa.String(), nullable=False),
+        sa.Column("known_by", sa.SmallInteger(), nullable=False),
+        sa.Column("found_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"],
@@ -345,8 +464,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_ranks")),
     )
     with op.batch_alter_table("ranks", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_ranks_rank"), ["rank"], unique=False)
-        batch_op.create_index(batch_op.f("ix_ranks_rule_version"), ["rule_version"], unique=False)
+        batch_op.create_index("ix_ranks_rank_found", ["rank", "found_at", "known_by"], unique=False)
+        batch_op.create_index(
+            "ix_ranks_shown", ["shown", "last_exposed_on", "person_id"], unique=False
+        )
 
     op.create_table(
         "tasks",
@@ -470,6 +591,27 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_visits_place_id"), ["place_id", "start_at"], unique=False
         )
+
+    op.create_table(
+        "case_diaries",
+        sa.Column("handover", sa.LargeBinary(), nullable=False),
+        sa.Column("reference", sa.String(), nullable=False),
+        sa.Column("case_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("account_name", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case_id"],
+            ["cases.id"],
+            name=op.f("fk_case_diaries_case_id_cases"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("handover", name=op.f("pk_case_diaries")),
+    )
+    with op.batch_alter_table("case_diaries", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_case_diaries_case_id"), ["case_id"], unique=False)
 
     op.create_table(
         "case_events",
