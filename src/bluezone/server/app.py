@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from bluezone.clock import Clock
 from bluezone.protocol.trust import read_certificates
 from bluezone.server import access_log, configuration, downloads, health
-from bluezone.server.authorisation import authorise, check_routes, is_page
+from bluezone.server.authorisation import NEXT_PAGE, authorise, check_routes, is_page
 from bluezone.server.bodies import BodyLimit, BodyLimits
 from bluezone.server.config import Settings
 from bluezone.server.contacts import jobs as contacts_jobs
@@ -35,6 +35,8 @@ from bluezone.server.metrics import Metrics
 from bluezone.server.news import jobs as news_jobs
 from bluezone.server.news import routes as news
 from bluezone.server.pages import refusal_page
+from bluezone.server.people import accounts as people_accounts
+from bluezone.server.people import joining, own_account
 from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
@@ -53,6 +55,9 @@ from bluezone.web.pages import STATIC
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     downloads.router,  # first: nearly every request is for these, and routes are tried in turn
     people.router,
+    own_account.router,
+    joining.router,
+    people_accounts.router,
     diagnosis.router,
     tracing.router,
     inbox.router,
@@ -172,6 +177,6 @@ def _answer(request: Request, refused: Refused) -> Response:
     """A refusal in the form its reader expects."""
     if not is_page(request):
         return refusal_response(refused)
-    if refused.status_code == 401:
-        return RedirectResponse("/staff/sign-in", 303)
+    if refused.error in NEXT_PAGE:
+        return RedirectResponse(NEXT_PAGE[refused.error], 303)
     return refusal_page(request, refused)

@@ -470,6 +470,89 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "staff_invitations",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column(
+            "unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.Column(
+            "invited_by_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("invited_by", sa.String(), nullable=False),
+        sa.Column(
+            "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "expires_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_invitations_account_id_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_invitations")),
+        sa.UniqueConstraint("name", name=op.f("uq_staff_invitations_name")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_staff_invitations_token_hash")),
+    )
+    with op.batch_alter_table("staff_invitations", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_staff_invitations_account_id"), ["account_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_staff_invitations_expires_at"), ["expires_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_staff_invitations_invited_by_id"), ["invited_by_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_staff_invitations_unit"), ["unit"], unique=False)
+
+    op.create_table(
+        "staff_recovery_codes",
+        sa.Column("code_hash", sa.String(), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_recovery_codes_account_id_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_staff_recovery_codes")),
+    )
+    with op.batch_alter_table("staff_recovery_codes", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_staff_recovery_codes_account_id"), ["account_id"], unique=False
+        )
+
+    op.create_table(
+        "staff_second_factors",
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "last_step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "enrolled_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_second_factors_account_id_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_staff_second_factors")),
+    )
+    op.create_table(
         "tasks",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -725,5 +808,47 @@ def upgrade() -> None:
             batch_op.f("ix_task_handovers_from_unit"), ["from_unit", "at"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_task_handovers_task_id"), ["task_id"], unique=False)
+
+    with op.batch_alter_table("staff_accounts", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column(
+                "unit",
+                sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+                server_default="vn",
+                nullable=False,
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "last_sign_in_at",
+                sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+                nullable=True,
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "ended_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+            )
+        )
+        batch_op.create_index(batch_op.f("ix_staff_accounts_unit"), ["unit"], unique=False)
+
+    with op.batch_alter_table("staff_sessions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("stage", sa.String(), server_default="open", nullable=False))
+        batch_op.add_column(
+            sa.Column(
+                "opened_at",
+                sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+                server_default="0",
+                nullable=False,
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "used_at",
+                sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+                server_default="0",
+                nullable=False,
+            )
+        )
 
     # ### end Alembic commands ###
