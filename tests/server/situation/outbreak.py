@@ -52,7 +52,7 @@ class Outbreak:
     cases: list[int] = field(default_factory=list)
     contacts: list[int] = field(default_factory=list)
     chain: list[tuple[int, int]] = field(default_factory=list)
-    reference_of: dict[int, str] = field(default_factory=dict)
+    reference_of: dict[int, str] = field(default_factory=dict)  # without the discarded
     places: list[str] = field(default_factory=list)
 
 
@@ -263,7 +263,8 @@ def _case(
     onset = None if silent or rng.random() < 0.08 else plan.day.isoformat()
     reference = "".join(rng.choice(_ALPHABET) for _ in range(8))
     reference = f"{reference[:4]}-{reference[4:]}"
-    built.reference_of[person] = reference
+    if status != "discarded":
+        built.reference_of[person] = reference
     over = plan.day + timedelta(days=14)
     number = len(built.cases)
     sure = status in ("confirmed", "closed")
