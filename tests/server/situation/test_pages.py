@@ -26,7 +26,7 @@ async def test_chains_show_everybody_of_the_scope_and_no_name(
     assert all(reference in text for reference in outbreak.reference_of.values())
     assert not any(name in text for name in outbreak.name_of.values())
     async with services.database.read() as session:
-        assert await session.scalar(select(AuditEntry.id)) is None
+        assert await session.scalar(select(AuditEntry.sequence)) is None
 
 
 async def test_names_need_a_purpose_and_are_written_down(

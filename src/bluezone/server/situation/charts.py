@@ -88,9 +88,9 @@ def histogram(
     marks: bool,
 ) -> str:
     """Bars by class, and above them the quartiles. `place_of`: the values where classes begin."""
-    step = 44.0
+    step = 31.0
     steps = round_steps(max(counts, default=0))
-    plot = _Plot(_LEFT, _TOP + 18, len(classes) * step, steps[-1])
+    plot = _Plot(34, _TOP + 18, len(classes) * step, steps[-1])
     parts = [svg.hatches(), plot.axis(steps)]
     for at, (name, count) in enumerate(zip(classes, counts, strict=True)):
         x = plot.left + at * step
@@ -103,7 +103,7 @@ def histogram(
             )
             star = "*" if marks and is_small(count) else ""
             parts.append(svg.text(x + step / 2, top - 3, f"{count}{star}", size=11, anchor="middle"))
-        parts.append(svg.text(x + step / 2, plot.bottom + 16, name, size=11, anchor="middle"))
+        parts.append(svg.text(x + step / 2, plot.bottom + 16, name, size=9, anchor="middle"))
     if spread is not None:
         low, middle, high = (
             plot.left + step * _class_place(value, place_of)
@@ -112,7 +112,7 @@ def histogram(
         y = _TOP + 2
         parts.append(svg.rect(low, y - 6, max(1.0, high - low), 12, "url(#hatch-2)", stroke=svg.INK))
         parts.append(svg.line(middle, y - 8, middle, y + 8, stroke=svg.INK, width=3))
-    return _finished(title, max(plot.right + 16, 420), plot.bottom + _BOTTOM, parts, language, marks)
+    return _finished(title, plot.right + 6, plot.bottom + _BOTTOM, parts, language, marks)
 
 
 def _class_place(value: float, begins: Sequence[float]) -> float:
@@ -137,37 +137,40 @@ class Share:
 
 def shares(title: str, rows: Sequence[Share], language: str, *, marks: bool) -> str:
     """Proportions as bars, or where there is an interval as a point with it."""
-    label, wide, high = 210.0, 380.0, 34.0
-    bottom = _TOP + len(rows) * high
+    left, wide, high = 10.0, 292.0, 44.0
+    top = _TOP if marks else 12.0
+    bottom = top + len(rows) * high
     parts = [svg.hatches()]
     most = 1.0
     if rows and all(row.high is not None for row in rows):
-        most = max(0.1, *(row.high or 0.0 for row in rows))
-        most = next(end for end in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if end >= most - 1e-9)
+        largest = max(row.high or 0.0 for row in rows)
+        most = next(end for end in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if end >= largest - 1e-9)
     for part in range(5):
-        x = label + wide * part / 4
-        parts.append(svg.line(x, _TOP - 6, x, bottom))
-        parts.append(svg.text(x, bottom + 16, f"{100 * most * part / 4:g} %", anchor="middle"))
+        x = left + wide * part / 4
+        parts.append(svg.line(x, top, x, bottom))
+        anchor = ("start", "middle", "middle", "middle", "end")[part]
+        parts.append(svg.text(x, bottom + 16, f"{100 * most * part / 4:g} %", anchor=anchor))
     for at, row in enumerate(rows):
-        y = _TOP + (at + 0.5) * high
-        parts.append(svg.text(label - 8, y + 4, row.name, anchor="end"))
+        y = top + at * high + 30
+        parts.append(svg.text(left, y - 14, row.name, halo=True))
         if not row.of:
-            parts.append(svg.text(label + 6, y + 4, "–", fill=svg.QUIET))
+            parts.append(svg.text(left + wide, y - 14, "–", anchor="end", fill=svg.QUIET))
             continue
         share = row.found / row.of
         star = "*" if marks and (is_small(row.found) or is_small(row.of)) else ""
         says = f"{row.found}/{row.of} ({100 * share:.0f} %){star}"
-        x = label + wide * share / most
+        x = left + wide * share / most
         if row.low is None or row.high is None:
-            parts.append(svg.rect(label, y - 9, wide, 18, "#eef2f6"))
-            parts.append(svg.rect(label, y - 9, x - label, 18, svg.FILLS[0], title=says))
-            parts.append(svg.text(label + wide + 10, y + 4, says))
+            parts.append(svg.rect(left, y - 8, wide, 14, "#eef2f6"))
+            parts.append(svg.rect(left, y - 8, x - left, 14, svg.FILLS[0], title=says))
         else:
-            ends = (label + wide * row.low / most, label + wide * row.high / most)
-            parts.append(svg.line(*(ends[0], y, ends[1], y), stroke=svg.INK, width=2.5))
-            parts.append(f'<circle cx="{svg.number(x)}" cy="{svg.number(y)}" r="5" fill="#155fb8"/>')
-            parts.append(svg.text(label + wide + 10, y + 4, says))
-    return _finished(title, label + wide + 130, bottom + 26, parts, language, marks)
+            ends = (left + wide * row.low / most, left + wide * row.high / most)
+            parts.append(svg.line(ends[0], y - 1, ends[1], y - 1, stroke=svg.INK, width=2.5))
+            parts.append(
+                f'<circle cx="{svg.number(x)}" cy="{svg.number(y - 1)}" r="5" fill="#155fb8"/>'
+            )
+        parts.append(svg.text(left + wide, y - 14, says, anchor="end", halo=True))
+    return _finished(title, left + wide + 12, bottom + 26, parts, language, marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +217,10 @@ def _star(x: float, y: float) -> str:
 def _finished(
     title: str, width: float, height: float, parts: Sequence[str], language: str, marks: bool
 ) -> str:
-    body = [svg.text(8, 18, title, size=14, bold=True), *parts]
-    if marks:
+    body = list(parts)
+    if marks:  # a page has its own heading
+        body.append(svg.text(8, 18, title, size=14, bold=True))
+        width = max(width, 16 + 9.5 * len(title))
         note = translate(_("* fewer than 5: it may point at somebody"), language)
         body.append(svg.text(8, height + 8, note, size=11, fill=svg.QUIET))
         height += _NOTE_HEIGHT

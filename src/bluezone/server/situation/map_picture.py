@@ -10,7 +10,7 @@ from bluezone.server.situation import svg
 from bluezone.server.situation.charts import is_small
 from bluezone.web.catalogue import _, translate
 
-_SIDE: Final = 640.0
+_SIDE: Final = 560.0
 _MARGIN: Final = 60.0
 _LARGEST: Final = 34.0  # radius
 _SMALLEST: Final = 5.0
@@ -58,18 +58,18 @@ def draw(
         if one.cases:
             shape += svg.text(x, y + 4, f"{one.cases}{star}", anchor="middle", bold=True)
         if one.code in labelled and _is_free(one.name, x, y + radius + 12, taken):
-            shape += svg.text(x, y + radius + 12, one.name, size=11, anchor="middle")
+            shape += svg.text(x, y + radius + 12, one.name, size=11, anchor="middle", halo=True)
         address = link(one) if link else ""
         parts.append(f'<a href="{escape(address)}">{shape}</a>' if address else f"<g>{shape}</g>")
     if not circles:
-        parts.append(svg.text(_SIDE / 2, 80, translate(_("No unit."), language), anchor="middle"))
+        parts.append(svg.text(place.width / 2, 80, translate(_("No unit."), language), anchor="middle"))
     height = place.height + 30
-    parts.insert(0, svg.text(8, 20, title, size=14, bold=True))
     if marks:
+        parts.insert(0, svg.text(8, 20, title, size=14, bold=True))
         note = translate(_("* fewer than 5: it may point at somebody"), language)
         parts.append(svg.text(8, height - 8, note, size=11, fill=svg.QUIET))
     return svg.document(
-        _SIDE, height, "".join(parts), title=title, role="group" if link else "img"
+        place.width, height, "".join(parts), title=title, role="group" if link else "img"
     )
 
 
@@ -99,7 +99,8 @@ class _Projection:
         high = self._north - self._south
         room = _SIDE - 2 * _MARGIN
         self._scale = room / max(wide, high * 0.8, 0.02)
-        self._shift = (room - wide * self._scale) / 2
+        self.width = max(320.0, wide * self._scale + 2 * _MARGIN)
+        self._shift = (self.width - wide * self._scale) / 2
         self.height = max(220.0, high * self._scale + 2 * _MARGIN)
         self._down = (self.height - high * self._scale) / 2
 
@@ -107,7 +108,7 @@ class _Projection:
         return self._point(one.latitude, one.longitude)
 
     def _point(self, latitude: float, longitude: float) -> tuple[float, float]:
-        x = _MARGIN + self._shift + (longitude - self._west) * self._squeeze * self._scale
+        x = self._shift + (longitude - self._west) * self._squeeze * self._scale
         return x, self._down + (self._north - latitude) * self._scale
 
     def grid(self) -> str:
@@ -117,11 +118,11 @@ class _Projection:
         for at in range(math.floor(self._south / step), math.ceil(self._north / step) + 1):
             _x, y = self._point(at * step, self._west)
             if 30 <= y <= self.height:
-                parts.append(svg.line(0, y, _SIDE, y, stroke="#e7ecf1"))
+                parts.append(svg.line(0, y, self.width, y, stroke="#e7ecf1"))
                 parts.append(svg.text(4, y - 3, f"{at * step:g}° N", size=10, fill=svg.QUIET))
         for at in range(math.floor(self._west / step), math.ceil(self._east / step) + 1):
             x, _y = self._point(self._north, at * step)
-            if 0 <= x <= _SIDE:
+            if 0 <= x <= self.width:
                 parts.append(svg.line(x, 30, x, self.height, stroke="#e7ecf1"))
                 parts.append(
                     svg.text(x + 3, self.height - 4, f"{at * step:g}° E", size=10, fill=svg.QUIET)

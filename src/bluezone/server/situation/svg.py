@@ -31,15 +31,15 @@ def text(
     anchor: str = "start",
     fill: str = INK,
     bold: bool = False,
-    turned: bool = False,
+    halo: bool = False,
 ) -> str:
-    """A line of text; `anchor`: start, middle or end; `turned`: upwards."""
+    """A line of text; `anchor`: start, middle or end; `halo`: white around it."""
     weight = ' font-weight="700"' if bold else ""
-    turn = f' transform="rotate(-90 {number(x)} {number(y)})"' if turned else ""
+    around = ' paint-order="stroke" stroke="#fff" stroke-width="3"' if halo else ""
     at = "" if anchor == "start" else f' text-anchor="{anchor}"'
     return (
         f'<text x="{number(x)}" y="{number(y)}" font-size="{number(size)}" fill="{fill}"'
-        f"{at}{weight}{turn}>{escape(str(words))}</text>"
+        f"{at}{weight}{around}>{escape(str(words))}</text>"
     )
 
 
