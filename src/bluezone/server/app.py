@@ -24,6 +24,9 @@ from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
 from bluezone.server.limits import Limits
+from bluezone.server.linelists import jobs as linelists_jobs
+from bluezone.server.linelists import routes as linelists
+from bluezone.server.linelists import search_routes
 from bluezone.server.messaging import routes as messaging
 from bluezone.server.messaging.sending import LocalOutbox
 from bluezone.server.metrics import Metrics
@@ -53,6 +56,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     news.router,
     invitations.router,
     situation.router,
+    search_routes.router,
+    linelists.router,
     health.router,
 )
 
@@ -72,6 +77,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         *people.jobs,
         *access_log.jobs,
         *configuration.jobs,
+        *linelists_jobs.jobs,
     ]
 
 

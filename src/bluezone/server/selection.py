@@ -112,6 +112,4 @@ def _day(text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text.strip())
     except ValueError:
-        raise Refused(
-            422, "period", _("A day looks like 2021-02-28: year, month, day.")
-        ) from None
+        raise Refused(422, "period", _("A day looks like 2021-02-28: year, month, day.")) from None

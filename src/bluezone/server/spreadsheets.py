@@ -50,9 +50,7 @@ async def csv_bytes(
     yield (MARK if mark else b"") + csv_line(head).encode()
     async for rows in pages:
         lines = io.StringIO()
-        csv.writer(lines).writerows(
-            [harmless(_text(cell)) for cell in row] for row in rows
-        )
+        csv.writer(lines).writerows([harmless(_text(cell)) for cell in row] for row in rows)
         yield lines.getvalue().encode()
 
 

@@ -27,9 +27,9 @@ COMMUNES: Final = (BA_DINH, NGOC_HA, LIEN_CHIEU)
 SETTINGS: Final = ("household", "work", "social", "school", "transport", "health-care", "other")
 _WEIGHTS: Final = (34, 22, 20, 8, 7, 4, 5)
 _RISK: Final = {"household": 0.30, "work": 0.10, "social": 0.12, "health-care": 0.05}
-_FAMILY: Final = "Nguyễn Trần Lê Phạm Hoàng Huỳnh Phan Vũ Võ Đặng Bùi Đỗ Hồ Ngô Dương Lý".split()
-_MIDDLE: Final = "Văn Thị Hữu Đức Minh Ngọc Thanh Quốc Kim Xuân Thu Anh".split()
-_GIVEN: Final = (
+_FAMILY: Final = "Nguyễn Trần Lê Phạm Hoàng Huỳnh Phan Vũ Võ Đặng Bùi Đỗ Hồ Ngô Dương".split()  # noqa: SIM905
+_MIDDLE: Final = "Văn Thị Hữu Đức Minh Ngọc Thanh Quốc Kim Xuân Thu Anh".split()  # noqa: SIM905
+_GIVEN: Final = (  # noqa: SIM905
     "An Bình Châu Dũng Đào Giang Hà Hải Hạnh Hiền Hoa Hùng Hương Khánh Lan Linh Long Mai Nam Nga"
     " Ngân Phúc Phương Quân Quỳnh Sơn Tâm Thảo Thắng Thủy Trang Trung Tú Tuấn Uyên Việt Yến"
 ).split()
@@ -152,7 +152,8 @@ def _plan(
             plans.append(contact)
             if rng.random() < 0.05:  # a contact of the contact
                 farther = _Plan(unit, one.day, is_case=False)
-                farther.met.append((len(plans) - 1, min(today, day + timedelta(days=1)), "household", "interview"))  # fmt: skip
+                day = min(today, day + timedelta(days=1))
+                farther.met.append((len(plans) - 1, day, "household", "interview"))
                 plans.append(farther)
     return plans
 

@@ -52,7 +52,7 @@ async def test_people_of_other_units_are_anonymous(outbreak: Outbreak, reader: S
     text = (await hoa.get(f"/staff/situation/chains?{PERIOD}")).text
     assert "người của đơn vị khác" in text
     for person in outbreak.people:
-        assert (f"/staff/people/{person}\"" in text) <= (outbreak.unit_of[person] == NGOC_HA)
+        assert (f'/staff/people/{person}"' in text) <= (outbreak.unit_of[person] == NGOC_HA)
     elsewhere = [one for one in outbreak.reference_of if outbreak.unit_of[one] != NGOC_HA]
     assert not any(outbreak.reference_of[one] in text for one in elsewhere)
 

@@ -5,8 +5,9 @@ A case is dated by its onset, or where that is not known by the day it was repor
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.cases.tables import Case, LabResult
@@ -65,7 +66,7 @@ _CASE = [
 _DATED: ColumnElement[str] = func.coalesce(Case.onset, Case.reported_on)
 
 
-def _cases(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+def _cases(*conditions: ColumnElement[bool]) -> Any:
     return select(*_CASE).where(Case.merged_into.is_(None), *conditions)
 
 
@@ -141,7 +142,7 @@ async def counts_by_day(
         .where(Case.merged_into.is_(None), scope.of(Case.unit), day.between(since, until))
         .group_by(day, Case.status)
     )
-    return {(row[0], row[1]): row[2] for row in rows}
+    return {(row[0] or "", row[1]): row[2] for row in rows}
 
 
 async def reported_without_onset(
@@ -164,7 +165,7 @@ async def reported_without_onset(
     return found
 
 
-_RESULT = select(
+_RESULT: Any = select(
     LabResult.id,
     LabResult.laboratory,
     LabResult.sample,

@@ -6,6 +6,7 @@ contact of the unit they live in. Exposures that were taken back are in none of 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +16,7 @@ from bluezone.server.people.scope import Scope
 from bluezone.server.places.units import NATION
 from bluezone.server.register.queries import in_parts, within
 
-PHONE = "phone"  # contacts.rules.KnownBy of what phones found
+PHONE: Final = "phone"  # contacts.rules.KnownBy of what phones found
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class VisitRow:
     end_at: int
 
 
-_EXPOSURE = select(
+_EXPOSURE: Any = select(
     Exposure.id,
     Exposure.source_id,
     Exposure.exposed_id,
@@ -121,7 +122,7 @@ async def contacts_after(
     session: AsyncSession, scope: Scope, since: str, until: str, *, after: int, at_most: int
 ) -> list[ContactRow]:
     """People within scope who were exposed in a period: the first with an id above `after`."""
-    rows = await session.execute(
+    query: Any = (
         select(
             Exposure.exposed_id,
             func.min(Exposure.day),
@@ -139,7 +140,7 @@ async def contacts_after(
         .order_by(Exposure.exposed_id)
         .limit(at_most)
     )
-    return [ContactRow(*row) for row in rows]
+    return [ContactRow(*row) for row in await session.execute(query)]
 
 
 async def exposed_in_settings(
@@ -239,3 +240,30 @@ async def visits_overlapping(
         .limit(at_most)
     )
     return [VisitRow(*row) for row in rows]
+
+
+async def meetings_of(
+    session: AsyncSession, scope: Scope, persons: Iterable[int], since: str, until: str
+) -> list[tuple[int, int, str, str]]:
+    """(exposed, source, first ISO day, last ISO day) of these people, as far as within scope."""
+    found: list[tuple[int, int, str, str]] = []
+    for some in in_parts(persons):
+        rows = await session.execute(
+            select(
+                Exposure.exposed_id,
+                Exposure.source_id,
+                func.min(Exposure.day),
+                func.max(Exposure.day),
+            )
+            .where(
+                Exposure.removed_at.is_(None),
+                Exposure.source_id.is_not(None),
+                Exposure.exposed_id.in_(some),
+                Exposure.day.between(since, until),
+                *_exposed_within(scope),
+            )
+            .group_by(Exposure.exposed_id, Exposure.source_id)
+            .order_by(Exposure.exposed_id, Exposure.source_id)
+        )
+        found += [(row[0], row[1], row[2], row[3]) for row in rows]
+    return found

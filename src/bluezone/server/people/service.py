@@ -48,6 +48,14 @@ async def units_without_staff(session: AsyncSession, units: Iterable[str]) -> li
     return sorted({unit for unit in units if not seen.covers(unit)})
 
 
+async def grants_of(session: AsyncSession, account_id: int) -> tuple[Grant, ...]:
+    """What was granted to an account, the first first."""
+    rows = await session.scalars(
+        select(StaffGrant).where(StaffGrant.account_id == account_id).order_by(StaffGrant.id)
+    )
+    return tuple(Grant(StaffRole(row.role), row.unit) for row in rows)
+
+
 async def begin_sign_in(session: AsyncSession, name: str, now: int) -> int:
     """Count a try against `name` before its password is looked at.
 

@@ -3,7 +3,8 @@
 Nothing here is audited: whoever shows what it returns writes the entry (audit.service.record).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,10 +14,10 @@ from bluezone.server.register.rules import Details
 from bluezone.server.register.service import Register
 from bluezone.server.register.tables import Person
 
-AT_ONCE = 5000  # values of one statement: SQLite takes 32,766
+AT_ONCE: Final = 5000  # values of one statement: SQLite takes 32,766
 
 
-def within(scope: Scope) -> Select[tuple[int]]:
+def within(scope: Scope) -> Select[int]:
     """The ids of everybody within scope, for `column.in_(...)` of another duty's query."""
     return select(Person.id).where(scope.of(Person.unit))
 
@@ -43,7 +44,7 @@ async def details_of(
     return found
 
 
-def in_parts(ids: Iterable[int]) -> Iterable[list[int]]:
+def in_parts(ids: Iterable[int]) -> Iterator[list[int]]:
     """The ids, each once, in lists that fit one statement."""
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), AT_ONCE):

@@ -210,7 +210,9 @@ class _Painter:
             return f"<g>{title}{shape}</g>{self._folded_mark(person, x, y)}"
         card = self._card(lines, x, y) if self._cards else ""
         if node.unit is None:
-            return f'<g tabindex="0" class="person">{title}{shape}</g>{card}{self._mark(person, x, y)}'
+            return (
+                f'<g tabindex="0" class="person">{title}{shape}</g>{card}{self._mark(person, x, y)}'
+            )
         return (
             f'<a href="/staff/people/{person}" class="person">{title}{shape}</a>{card}'
             f"{self._mark(person, x, y)}"

@@ -74,7 +74,9 @@ def curve(
             f'<polyline points="{" ".join(points)}" fill="none" stroke="{svg.INK}"'
             ' stroke-width="2.2"/>'
         )
-    return _finished(title, max(plot.right + 16, 420), plot.bottom + _BOTTOM, parts, language, marks)
+    return _finished(
+        title, max(plot.right + 16, 420), plot.bottom + _BOTTOM, parts, language, marks
+    )
 
 
 def histogram(
@@ -88,7 +90,7 @@ def histogram(
     marks: bool,
 ) -> str:
     """Bars by class, and above them the quartiles. `place_of`: the values where classes begin."""
-    step = 31.0
+    step = 280 / len(classes)
     steps = round_steps(max(counts, default=0))
     plot = _Plot(34, _TOP + 18, len(classes) * step, steps[-1])
     parts = [svg.hatches(), plot.axis(steps)]
@@ -102,7 +104,9 @@ def histogram(
                 )
             )
             star = "*" if marks and is_small(count) else ""
-            parts.append(svg.text(x + step / 2, top - 3, f"{count}{star}", size=11, anchor="middle"))
+            parts.append(
+                svg.text(x + step / 2, top - 3, f"{count}{star}", size=11, anchor="middle")
+            )
         parts.append(svg.text(x + step / 2, plot.bottom + 16, name, size=9, anchor="middle"))
     if spread is not None:
         low, middle, high = (
@@ -110,7 +114,9 @@ def histogram(
             for value in (spread.first, spread.median, spread.third)
         )
         y = _TOP + 2
-        parts.append(svg.rect(low, y - 6, max(1.0, high - low), 12, "url(#hatch-2)", stroke=svg.INK))
+        parts.append(
+            svg.rect(low, y - 6, max(1.0, high - low), 12, "url(#hatch-2)", stroke=svg.INK)
+        )
         parts.append(svg.line(middle, y - 8, middle, y + 8, stroke=svg.INK, width=3))
     return _finished(title, plot.right + 6, plot.bottom + _BOTTOM, parts, language, marks)
 

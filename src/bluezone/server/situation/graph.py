@@ -102,10 +102,11 @@ def grow(nodes: Iterable[Node], links: Iterable[Link]) -> Forest:
     taken = {link.id for link in chosen.values()}
     pairs = {(link.source, link.exposed) for link in chosen.values()}
     for link in usable:
-        if link.source is not None and link.id not in taken:
-            if (link.source, link.exposed) not in pairs:  # two meetings of one pair are one line
-                pairs.add((link.source, link.exposed))
-                forest.side.append(link)
+        pair = (link.source, link.exposed)
+        # Two meetings of one pair are one line.
+        if link.source is not None and link.id not in taken and pair not in pairs:
+            pairs.add(pair)
+            forest.side.append(link)
     for siblings in forest.children.values():
         siblings.sort(key=lambda one: (forest.nodes[one].day, one))
     _number(forest)
@@ -201,9 +202,7 @@ class View:
     left_out: int  # people of whole trees for which there was no room
 
 
-def view_of(
-    forest: Forest, roots: Iterable[int], folded: Iterable[int], at_most: int
-) -> View:
+def view_of(forest: Forest, roots: Iterable[int], folded: Iterable[int], at_most: int) -> View:
     """What fits: generation by generation, until `at_most` people are shown; the rest is folded.
 
     `folded`: whose descendants the viewer has put away.

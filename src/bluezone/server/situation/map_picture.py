@@ -62,7 +62,9 @@ def draw(
         address = link(one) if link else ""
         parts.append(f'<a href="{escape(address)}">{shape}</a>' if address else f"<g>{shape}</g>")
     if not circles:
-        parts.append(svg.text(place.width / 2, 80, translate(_("No unit."), language), anchor="middle"))
+        parts.append(
+            svg.text(place.width / 2, 80, translate(_("No unit."), language), anchor="middle")
+        )
     height = place.height + 30
     if marks:
         parts.insert(0, svg.text(8, 20, title, size=14, bold=True))
@@ -73,9 +75,7 @@ def draw(
     )
 
 
-def _is_free(
-    name: str, x: float, y: float, taken: list[tuple[float, float, float, float]]
-) -> bool:
+def _is_free(name: str, x: float, y: float, taken: list[tuple[float, float, float, float]]) -> bool:
     """Whether a name can stand here without covering another; then the place is taken."""
     half = 3.2 * len(name)
     box = (x - half, y - 10, x + half, y + 3)
@@ -113,7 +113,9 @@ class _Projection:
 
     def grid(self) -> str:
         span = max(self._east - self._west, self._north - self._south, 0.01)
-        step = next(one for one in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if span / one < 7)
+        step = next(
+            one for one in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if span / one < 7
+        )
         parts = []
         for at in range(math.floor(self._south / step), math.ceil(self._north / step) + 1):
             _x, y = self._point(at * step, self._west)

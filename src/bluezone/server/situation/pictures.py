@@ -55,7 +55,7 @@ async def curve(session: AsyncSession, selection: Selection, language: str) -> l
     notes = (
         translate(
             _(
-                "Of the cases reported in this time, the day of onset of {count} is not known; {silent}"
+                "Of the cases reported in this time, the onset of {count} is not known; {silent}"
                 " have no symptoms. They are in the curve by report only."
             ),
             language,
@@ -124,7 +124,9 @@ def _delay(one: service.Delay, language: str) -> Picture:
     ]
     counts = binned(one.values, begins)
     lies = spread(one.values)
-    rows: list[list[Cell]] = [[f"{name} {unit}", count] for name, count in zip(classes, counts, strict=True)]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [f"{name} {unit}", count] for name, count in zip(classes, counts, strict=True)
+    ]
     if lies is not None:
         rows += [
             [translate(_("A quarter took at most"), language), f"{lies.first:.1f} {unit}"],
@@ -138,7 +140,7 @@ def _delay(one: service.Delay, language: str) -> Picture:
     if lies is not None:
         notes.append(
             translate(
-                _("Half took at most {median} {unit}; the middle half lies from {first} to {third}."),
+                _("Half took at most {median} {unit}; the middle half from {first} to {third}."),
                 language,
                 median=f"{lies.median:.1f}",
                 unit=unit,
@@ -161,9 +163,7 @@ def _delay(one: service.Delay, language: str) -> Picture:
         one.name,
         title,
         Table(columns, rows),
-        lambda marks: charts.histogram(
-            title, classes, counts, lies, begins, language, marks=marks
-        ),
+        lambda marks: charts.histogram(title, classes, counts, lies, begins, language, marks=marks),
         notes,
     )
 
@@ -317,6 +317,4 @@ def _iso(day: int) -> str:
 
 def in_order(forest: Forest, view: View) -> list[int]:
     """Everybody shown: each tree from its root down."""
-    return [
-        one for root in view.roots for one in forest.subtree(root) if one in view.shown
-    ]
+    return [one for root in view.roots for one in forest.subtree(root) if one in view.shown]

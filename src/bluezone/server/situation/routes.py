@@ -1,4 +1,4 @@
-"""The pages of the situation: chains, map, curve, delays, coverage; each with its table and files."""
+"""The pages of the situation: chains, map, curve, delays, coverage, with their tables and files."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from bluezone.server.selection import Selection, offered, selected
 from bluezone.server.situation import chain_picture, pictures, service, svg
 from bluezone.server.situation.chain_picture import symbol
 from bluezone.server.situation.graph import Forest, Kind, View, view_of
+from bluezone.server.situation.map_picture import Circle
 from bluezone.server.situation.pictures import Picture, Table
 from bluezone.server.situation.words import KIND_WORDS
 from bluezone.server.spreadsheets import csv_line
@@ -52,9 +53,7 @@ class Asked:
 
     def selection(self, staff: Staff, services: Services) -> Selection:
         """Raises Refused (404, 422)."""
-        return selected(
-            staff, services.now, unit=self.unit, since=self.since, until=self.until
-        )
+        return selected(staff, services.now, unit=self.unit, since=self.since, until=self.until)
 
     def or_usual(
         self, request: Request, staff: Staff, services: Services
@@ -87,9 +86,7 @@ _Draw = Callable[[AsyncSession, Selection], Awaitable[list[Picture]]]
 
 @router.get("/staff/situation")
 @allows(StaffRole.HEALTH_WORKER)
-async def curve_page(
-    request: Request, services: Parts, staff: SignedIn, asked: Asking
-) -> Response:
+async def curve_page(request: Request, services: Parts, staff: SignedIn, asked: Asking) -> Response:
     language = language_of(request)
     return await _charts(
         request, services, staff, asked, "curve",
@@ -133,7 +130,7 @@ async def map_page(request: Request, services: Parts, staff: SignedIn, asked: As
 async def _map(
     request: Request, staff: Staff, session: AsyncSession, selection: Selection
 ) -> list[Picture]:
-    def below(circle: pictures.Circle) -> str:
+    def below(circle: Circle) -> str:
         is_commune = len(circle.code) == 5
         page_of = "chains" if is_commune else "map"
         query = selection.query(unit=circle.code)
@@ -296,7 +293,7 @@ async def chains_with_names(
         shown = _view(chains.forest, wish).shown
         if len(shown) > NAMED_AT_MOST:
             problem = translate(
-                _("Names are shown for at most {count} people. Choose one cluster or branch first."),
+                _("Names are shown for at most {count} people. Choose a cluster or branch first."),
                 language_of(request),
                 count=NAMED_AT_MOST,
             )
@@ -398,4 +395,3 @@ def _chains(
 
 def _where(selection: Selection) -> str:
     return f"{','.join(selection.scope.units)} {selection.first}..{selection.last}"
-

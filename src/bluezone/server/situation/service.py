@@ -54,9 +54,7 @@ async def chains(session: AsyncSession, selection: Selection) -> Chains:
     dated = await cases.cases_between(session, scope, selection.first, selection.last)
     found = [case for case in dated if case.status != "discarded"]
     since = (selection.since - timedelta(days=LOOK_BACK_DAYS)).isoformat()
-    rows = await contacts.exposures_between(
-        session, scope, since, selection.last, MOST_LINKS + 1
-    )
+    rows = await contacts.exposures_between(session, scope, since, selection.last, MOST_LINKS + 1)
     is_cut = len(rows) > MOST_LINKS
     rows = rows[:MOST_LINKS]
     of_person = {case.person_id: case for case in found}
@@ -119,9 +117,7 @@ def _nodes(
         case = of_person.get(person)
         if person not in visible:
             nodes.append(
-                Node(
-                    person, Kind.ELSEWHERE, first_met.get(person, 0), is_case=person in infected
-                )
+                Node(person, Kind.ELSEWHERE, first_met.get(person, 0), is_case=person in infected)
             )
         elif case is not None:
             nodes.append(
@@ -309,9 +305,7 @@ async def coverage(session: AsyncSession, selection: Selection, today: date) -> 
     first = await work.first_closed(session, scope, people, _CALLS, _SPOKEN_TO)
     last = await work.last_closed(session, scope, people, _CHECKS, _SPOKEN_TO)
     sampled = await cases.sampled_since(session, scope, people, selection.first)
-    known_by = await contacts.known_by_of_contacts(
-        session, scope, selection.first, selection.last
-    )
+    known_by = await contacts.known_by_of_contacts(session, scope, selection.first, selection.last)
     reached = tested = finished = followed = 0
     for one in found:
         spoken_at = first.get(one.person_id)
@@ -370,7 +364,9 @@ async def attack_rates(session: AsyncSession, selection: Selection) -> list[Atta
         ):
             infected[setting] = infected.get(setting, 0) + 1
     return [
-        AttackRate(setting, infected.get(setting, 0), count, *wilson(infected.get(setting, 0), count))
+        AttackRate(
+            setting, infected.get(setting, 0), count, *wilson(infected.get(setting, 0), count)
+        )
         for setting, count in sorted(exposed.items(), key=lambda item: (-item[1], item[0]))
     ]
 
@@ -389,4 +385,3 @@ async def _contacts(session: AsyncSession, selection: Selection) -> list[Contact
         found += some
         if len(some) < _CONTACTS_AT_ONCE:
             return found
-

@@ -102,7 +102,7 @@ def document(
 
 def png(svg: str) -> bytes:
     """The picture in pixels, twice as fine. Takes a while: call it in a thread."""
-    import resvg_py  # noqa: PLC0415 - loads a renderer that most processes never need
+    import resvg_py
 
     return bytes(
         resvg_py.svg_to_bytes(

@@ -1,4 +1,4 @@
-"""What the words of the tables are called on pages, in pictures and in lists (catalogue messages)."""
+"""What the words of the tables are called on pages and in pictures (catalogue messages)."""
 
 from collections.abc import Mapping
 from typing import Final

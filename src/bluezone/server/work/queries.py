@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,23 +28,19 @@ class TaskRow:
     outcome: str | None
 
 
+_COLUMNS: Final = (
+    "id", "kind", "person_id", "unit", "state", "due_at", "assignee_name", "created_at",
+    "closed_at", "outcome",
+)  # fmt: skip
+
+
 async def tasks_after(
     session: AsyncSession, scope: Scope, since: int, until: int, *, after: int, at_most: int
 ) -> list[TaskRow]:
     """Tasks of units within scope made from one time to another: the first above id `after`."""
+    columns: Any = [getattr(Task, column) for column in _COLUMNS]
     rows = await session.execute(
-        select(
-            Task.id,
-            Task.kind,
-            Task.person_id,
-            Task.unit,
-            Task.state,
-            Task.due_at,
-            Task.assignee_name,
-            Task.created_at,
-            Task.closed_at,
-            Task.outcome,
-        )
+        select(*columns)
         .where(
             scope.of(Task.unit), Task.created_at >= since, Task.created_at < until, Task.id > after
         )
@@ -98,5 +95,5 @@ async def _closed(
             )
             .group_by(Task.person_id)
         )
-        found.update((row[0], row[1]) for row in rows)
+        found.update((row[0], row[1]) for row in rows if row[1] is not None)
     return found
