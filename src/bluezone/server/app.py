@@ -29,6 +29,9 @@ from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
 from bluezone.server.limits import Limits
+from bluezone.server.linelists import jobs as linelists_jobs
+from bluezone.server.linelists import routes as linelists
+from bluezone.server.linelists import search_routes
 from bluezone.server.messaging import routes as messaging
 from bluezone.server.messaging.sending import LocalOutbox
 from bluezone.server.metrics import Metrics
@@ -41,6 +44,7 @@ from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
 from bluezone.server.requests import Requests, log_failure
+from bluezone.server.situation import routes as situation
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
 from bluezone.server.tracing import routes as tracing
@@ -72,6 +76,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     work.router,
     work_teams.router,
     work_interface.router,
+    situation.router,
+    search_routes.router,
+    linelists.router,
     health.router,
 )
 
@@ -97,6 +104,7 @@ def all_jobs(settings: Settings) -> list[Job]:
         *access_log.jobs,
         *configuration.jobs,
         *work_jobs.jobs,
+        *linelists_jobs.jobs,
     ]
 
 
