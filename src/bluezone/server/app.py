@@ -12,7 +12,9 @@ from starlette.staticfiles import StaticFiles
 
 from bluezone.clock import Clock
 from bluezone.protocol.trust import read_certificates
-from bluezone.server import access_log, configuration, downloads, health
+from bluezone.server import configuration, downloads, health
+from bluezone.server.audit import jobs as audit_jobs
+from bluezone.server.audit import routes as audit
 from bluezone.server.authorisation import authorise, check_routes, is_page
 from bluezone.server.bodies import BodyLimit, BodyLimits
 from bluezone.server.config import Settings
@@ -20,6 +22,8 @@ from bluezone.server.context import Services
 from bluezone.server.diagnosis import jobs as diagnosis_jobs
 from bluezone.server.diagnosis import routes as diagnosis
 from bluezone.server.errors import EXPECTED_ERRORS, Refused, as_refused, refusal_response
+from bluezone.server.holdings import jobs as holdings_jobs
+from bluezone.server.holdings import routes as holdings
 from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
@@ -34,6 +38,7 @@ from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
 from bluezone.server.requests import Requests, log_failure
+from bluezone.server.rotation import jobs as rotation_jobs
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
 from bluezone.server.tracing import routes as tracing
@@ -51,6 +56,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
+    audit.router,
+    holdings.router,
     health.router,
 )
 
@@ -68,7 +75,9 @@ def all_jobs(settings: Settings) -> list[Job]:
         *news_jobs.jobs,
         *invitations.jobs,
         *people.jobs,
-        *access_log.jobs,
+        *audit_jobs.jobs,
+        *rotation_jobs.jobs,
+        *holdings_jobs.jobs,
         *configuration.jobs,
     ]
 
