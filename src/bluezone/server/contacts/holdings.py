@@ -44,8 +44,9 @@ async def endings(session: AsyncSession, people: Sequence[int]) -> dict[int, lis
             Rank.person_id.in_(people), Rank.rank <= 1, Rank.last_exposed_on.is_not(None)
         )
     )
-    for person, day in near:
-        found.setdefault(person, []).append(Ending(Category.CONTACT, _end(day)))
+    for person, last in near:
+        if last is not None:
+            found.setdefault(person, []).append(Ending(Category.CONTACT, _end(last)))
     overridden = await session.execute(
         select(RankOverride.person_id, RankOverride.at).where(
             RankOverride.person_id.in_(people), RankOverride.rank <= 1

@@ -166,10 +166,14 @@ def sought(text: str) -> list[tuple[Token, str]]:
     """What a line typed into a search box asks for; all of it must fit. Empty: nothing sensible."""
     digits = re.sub(r"[\s.+()-]", "", text)
     if digits.isascii() and digits.isdigit():
+        # No telephone number of ours has 9 or 12 digits; those of Hà Nội's cards begin with 001,
+        # which would pass for a call to America.
+        if _IDENTITY.fullmatch(digits) and "+" not in text:
+            return [(Token.IDENTITY, digits)]
         try:
             return [(Token.PHONE, normal(text.strip()))]
         except ValueError:
-            return [(Token.IDENTITY, digits)] if _IDENTITY.fullmatch(digits) else []
+            return []
     words = name_words(text)
     if len(words) == 1:
         return [(Token.GIVEN_NAME, words[0])]

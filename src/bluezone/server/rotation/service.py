@@ -40,7 +40,7 @@ class _Position(msgspec.Struct, frozen=True, array_like=True):
     """The next row of a pass: after `last`, in the column of this number."""
 
     column: int = 0
-    last: tuple[int | str | bytes, ...] = ()
+    last: tuple[Any, ...] = ()  # its primary key
 
 
 def key_files(names: Sequence[str] = ()) -> list[str]:
