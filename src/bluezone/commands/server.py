@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from bluezone.clock import Clock
-from bluezone.commands import server_staff
+from bluezone.commands import server_staff, server_trust
 from bluezone.commands.server_running import (
     clock_file_option as _clock_file,
 )
@@ -377,3 +377,7 @@ def configuration_publish(file: Path, home: Path | None) -> None:
 
 
 command.add_command(server_staff.staff)
+command.add_command(server_trust.audit)
+command.add_command(server_trust.retention)
+keys.add_command(server_trust.rotate_sealing)
+keys.add_command(server_trust.rotate_search)

@@ -14,6 +14,7 @@ from bluezone.protocol.configuration import ConfigurationError
 from bluezone.protocol.trust import TrustError
 from bluezone.server import installation
 from bluezone.server.app import open_services
+from bluezone.server.audit.verification import AnchorError
 from bluezone.server.config import Environment, SettingError, Settings, load_settings
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
@@ -33,6 +34,7 @@ _EXPLAINED = (
     ConfigurationError,
     AccountError,
     StationListError,
+    AnchorError,
     installation.InstallationError,
 )
 

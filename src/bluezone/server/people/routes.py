@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bluezone.protocol.unprintable import Unprintable
-from bluezone.server import forms
+from bluezone.server import drafts, forms
 from bluezone.server.authorisation import SignedIn, allows, public
 from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services
@@ -102,10 +102,12 @@ async def check_code(
 
 @router.post("/staff/sign-out")
 @allows(*StaffRole, stages=Stage)
-async def sign_out(request: Request, services: Parts) -> Response:
+async def sign_out(request: Request, services: Parts, staff: SignedIn) -> Response:
     async with services.database.transaction() as session:
         await service.close_session(session, request.cookies[forms.SESSION_COOKIE])
-    return signed_out(RedirectResponse("/staff/sign-in", 303))
+    response = signed_out(RedirectResponse("/staff/sign-in", 303))
+    drafts.forget(response, staff)
+    return response
 
 
 @router.get("/staff")

@@ -3,15 +3,16 @@
 import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.context import Services
 from bluezone.server.people import rules
 from bluezone.server.people.rules import Grant, Staff, StaffRole, Stage
-from bluezone.server.people.scope import Scope
+from bluezone.server.people.scope import Scope, is_within
 from bluezone.server.people.tables import (
     SignInFailures,
     StaffAccount,
@@ -19,6 +20,7 @@ from bluezone.server.people.tables import (
     StaffInvitation,
     StaffSession,
 )
+from bluezone.server.places.units import ancestors
 from bluezone.storage.database import upsert
 from bluezone.storage.lease import Lease
 
@@ -51,6 +53,50 @@ async def units_without_staff(session: AsyncSession, units: Iterable[str]) -> li
     )
     seen = Scope.over(staffed)
     return sorted({unit for unit in units if not seen.covers(unit)})
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """A health worker and a unit (path) that the role was granted for."""
+
+    account_id: int
+    name: str
+    unit: str
+
+
+async def health_workers(
+    session: AsyncSession, *, within: Scope, covering: str = "", limit: int = 200
+) -> list[Colleague]:
+    """Health workers of the units within a scope, by name; `covering`: and those above a unit."""
+    above = [one.path for one in ancestors(covering)] if covering else []
+    rows = await session.execute(
+        select(StaffAccount.id, StaffAccount.name, StaffGrant.unit)
+        .join(StaffGrant, StaffGrant.account_id == StaffAccount.id)
+        .where(
+            StaffGrant.role == StaffRole.HEALTH_WORKER.value,
+            or_(within.of(StaffGrant.unit), StaffGrant.unit.in_(above)),
+        )
+        .order_by(StaffAccount.name)
+        .limit(limit)
+    )
+    return [Colleague(row.id, row.name, row.unit) for row in rows]
+
+
+async def health_worker_named(session: AsyncSession, name: str, unit: str) -> Colleague | None:
+    """The account of that name, if it is a health worker's for the whole of a unit (path)."""
+    account = await find_account(session, name)
+    if account is None:
+        return None
+    units = await session.scalars(
+        select(StaffGrant.unit).where(
+            StaffGrant.account_id == account.id,
+            StaffGrant.role == StaffRole.HEALTH_WORKER.value,
+        )
+    )
+    for granted in units:
+        if is_within(unit, granted):
+            return Colleague(account.id, account.name, granted)
+    return None
 
 
 async def grants_of(session: AsyncSession, account_id: int) -> tuple[Grant, ...]:
