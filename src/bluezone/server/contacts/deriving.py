@@ -6,7 +6,7 @@ is where it ends. Two derivations at a time could each miss what the other has n
 whoever derives holds the one row of `rank_state` until the transaction ends: call it last.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -94,7 +94,7 @@ async def rederive_all(services: Services, lease: Lease) -> None:
             await lease.confirm(session)
             await take_turn(session)
             await _write(session, {person: found[person] for person in part}, services.now)
-    last = 0
+    last: int | None = 0
     while last is not None:
         last = await _clear_others(services, lease, found, last)
     async with services.database.transaction() as session:
@@ -260,7 +260,9 @@ async def _everybody(session: AsyncSession, rule: RankRules) -> dict[int, Derive
     return found
 
 
-async def _edges_from(session: AsyncSession, sources: Iterable[int], *, with_open: bool) -> Any:
+async def _edges_from(
+    session: AsyncSession, sources: Iterable[int], *, with_open: bool
+) -> AsyncIterator[list[Edge]]:
     queries = [
         select(*_EDGE).where(Exposure.source_id.in_(part), _STANDS) for part in _parts(sources)
     ]
