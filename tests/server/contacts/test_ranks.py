@@ -238,7 +238,8 @@ async def test_a_new_rule_ranks_everybody_while_others_go_on_working(
                 await graph.change(session)
             await rulebook.add_version(
                 session, staff, rules.RANKS,
-                RankRules(followed=seed % 4 + 1, days_until_infectious=1), valid_from="2021-01-01", reason="QĐ 1", now=services.now,
+                RankRules(followed=seed % 4 + 1, days_until_infectious=1),
+                valid_from="2021-01-01", reason="QĐ 1", now=services.now,
             )  # fmt: skip
         lease = _BusyLease(services, graph)
         await rederive_all(services, lease)
