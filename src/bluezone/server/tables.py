@@ -5,8 +5,10 @@ from bluezone.server.audit import tables as audit
 from bluezone.server.cases import tables as cases
 from bluezone.server.contacts import tables as contacts
 from bluezone.server.diagnosis import tables as diagnosis
+from bluezone.server.evidence import tables as evidence
 from bluezone.server.holdings import tables as holdings
 from bluezone.server.invitations import tables as invitations
+from bluezone.server.linelists import tables as linelists
 from bluezone.server.messaging import tables as messaging
 from bluezone.server.news import tables as news
 from bluezone.server.people import tables as people
@@ -27,6 +29,7 @@ MODULES = (
     people,
     diagnosis,
     tracing,
+    evidence,
     messaging,
     places,
     news,
@@ -38,6 +41,7 @@ MODULES = (
     cases,
     contacts,
     work,
+    linelists,
     holdings,
 )
 metadata = Base.metadata
