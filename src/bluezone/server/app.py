@@ -15,6 +15,10 @@ from bluezone.protocol.trust import read_certificates
 from bluezone.server import access_log, configuration, downloads, health
 from bluezone.server.authorisation import authorise, check_routes, is_page
 from bluezone.server.bodies import BodyLimit, BodyLimits
+from bluezone.server.cases import import_pages as cases_imports
+from bluezone.server.cases import jobs as cases_jobs
+from bluezone.server.cases import laboratory_routes as laboratory
+from bluezone.server.cases import routes as cases
 from bluezone.server.config import Settings
 from bluezone.server.context import Services
 from bluezone.server.diagnosis import jobs as diagnosis_jobs
@@ -33,6 +37,7 @@ from bluezone.server.pages import refusal_page
 from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
+from bluezone.server.register import routes as register
 from bluezone.server.requests import Requests, log_failure
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
@@ -51,11 +56,19 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
+    cases_imports.router,  # before the cases: "import" is no number
+    cases.router,
+    laboratory.router,
+    register.router,
     health.router,
 )
 
 
-BODY_LIMITS: Final[dict[str, BodyLimit]] = {**tracing.BODY_LIMITS}
+BODY_LIMITS: Final[dict[str, BodyLimit]] = {
+    **tracing.BODY_LIMITS,
+    **cases_imports.BODY_LIMITS,
+    **laboratory.BODY_LIMITS,
+}
 
 
 def all_jobs(settings: Settings) -> list[Job]:
@@ -68,6 +81,8 @@ def all_jobs(settings: Settings) -> list[Job]:
         *news_jobs.jobs,
         *invitations.jobs,
         *people.jobs,
+        *register.jobs,
+        *cases_jobs.jobs,
         *access_log.jobs,
         *configuration.jobs,
     ]
@@ -128,6 +143,7 @@ def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAP
                 BodyLimits,
                 general=BodyLimit(services.settings.max_body_bytes, services.settings.body_seconds),
                 routes=BODY_LIMITS,
+                answer=_answer,
             ),
         ],
         exception_handlers=dict.fromkeys(EXPECTED_ERRORS, _refuse),

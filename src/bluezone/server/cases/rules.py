@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -97,7 +97,7 @@ _ALLOWED: Final = {
 class CourseError(Refused):
     """This cannot be what happened; `field` says what to look at."""
 
-    def __init__(self, field: str, message: str, **values: object) -> None:
+    def __init__(self, field: str, message: str, **values: Any) -> None:
         super().__init__(422, f"case-{field}", message, **values)
         self.field = field
 

@@ -158,7 +158,7 @@ async def open_many(
     session.add_all(rows)
     await session.flush()
     for case in rows:
-        facts = {"status": (None, case.status)}
+        facts: Facts = {"status": (None, case.status)}
         _event(session, case, EventKind.OPENED, staff, now, facts=facts)
     await session.flush()
     await _tell(session, {case.person_id for case in rows}, now)
@@ -174,12 +174,11 @@ async def _make_references_new(session: AsyncSession, rows: Sequence[Case]) -> N
             taken.update(
                 await session.scalars(select(Case.reference).where(Case.reference.in_(wanted)))
             )
-        seen: set[str] = set()
-        again = [
-            case
-            for case in rows
-            if case.reference in taken or case.reference in seen or seen.add(case.reference)
-        ]
+        again = []
+        for case in rows:
+            if case.reference in taken:
+                again.append(case)
+            taken.add(case.reference)
         for case in again:
             case.reference = rules.new_reference()
         rows = again
@@ -574,6 +573,11 @@ async def course(session: AsyncSession, services: Services, case: Case) -> list[
     return [_opened(services, row) for row in rows]
 
 
+async def infectious_rule(session: AsyncSession, case: Case) -> rules.InfectiousRule:
+    """The rule by which the infectious period of a case was counted."""
+    return (await _infectious_rule(session, course_of(case)))[1]
+
+
 async def changes_since(
     session: AsyncSession, services: Services, case: Case, revision: int
 ) -> list[Change]:
@@ -612,7 +616,7 @@ def _conditions(scope: Scope, filters: Filters) -> list[ColumnElement[bool]]:
     if filters.statuses:
         conditions.append(Case.status.in_(sorted(one.value for one in filters.statuses)))
     if filters.to_decide:
-        conditions.append(Case.to_decide)
+        conditions.append(Case.to_decide.is_(True))
     for column, first, last in (
         (Case.reported_on, filters.reported_from, filters.reported_until),
         (Case.onset, filters.onset_from, filters.onset_until),

@@ -94,9 +94,7 @@ def _unknown(words: str) -> Refused:
     return Refused(
         422,
         "commune-unknown",
-        _(
-            "There is no commune {words}. Write it as Ba Đình, Hà Nội, or give its code of 5 digits."
-        ),
+        _("There is no commune {words}. Write it as Ba Đình, Hà Nội, or give its 5 digits."),
         words=words or "-",
     )
 

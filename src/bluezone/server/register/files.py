@@ -27,7 +27,7 @@ _ZIP: Final = b"PK\x03\x04"
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS: Final = ",;\t"
-_EXCEL_EPOCH: Final = dt.datetime(1899, 12, 30)
+EXCEL_EPOCH: Final = dt.datetime(1899, 12, 30)
 # What a spreadsheet takes for the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 UNREADABLE: Final = "\ufffd"
@@ -48,7 +48,7 @@ class Table:
     """
 
     rows: Iterator[tuple[int, list[str]]]
-    epoch: dt.datetime = _EXCEL_EPOCH
+    epoch: dt.datetime = EXCEL_EPOCH
 
 
 def read_table(content: bytes) -> Table:

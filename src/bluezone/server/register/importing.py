@@ -18,7 +18,7 @@ from bluezone.protocol.intervals import vietnam_day
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people.rules import Staff
-from bluezone.server.people.scope import Scope
+from bluezone.server.people.scope import EVERYWHERE, Scope
 from bluezone.server.places.naming import commune_named
 from bluezone.server.places.units import Level, level_of
 from bluezone.server.register import files, rules
@@ -318,18 +318,25 @@ async def _compared(
     session: AsyncSession, own: Register, rows: Sequence[Row[_T]], scope: Scope
 ) -> list[Ready[_T]]:
     alike = await register.candidates(session, own, [(row.details, row.unit) for row in rows])
-    ready = []
-    for row, found in zip(rows, alike, strict=True):
-        same = next(
-            (
-                one.person_id
-                for one in found
-                if one.likeness.score >= rules.SAME and scope.covers(one.unit)
-            ),
-            None,
-        )
-        ready.append(Ready(row, found, same))
-    return ready
+    return [ready_row(row, found, scope) for row, found in zip(rows, alike, strict=True)]
+
+
+def ready_row(row: Row[_T], alike: Sequence[Candidate], scope: Scope = EVERYWHERE) -> Ready[_T]:
+    """A row with the stored people it may be of; the likeliest is taken if it is alike enough."""
+    same = next(
+        (
+            one.person_id
+            for one in alike
+            if one.likeness.score >= rules.SAME and scope.covers(one.unit)
+        ),
+        None,
+    )
+    return Ready(row, alike, same)
+
+
+def _sought(shape: Shape[Any], staff: Staff) -> Scope:
+    """Where the person of a row may be taken for a stored one."""
+    return EVERYWHERE if shape.anywhere else staff.scope
 
 
 async def check(
@@ -348,7 +355,7 @@ async def check(
     good = known = alike = elsewhere = 0
     for start in range(0, len(found.rows), _COMPARED_AT_ONCE):
         batch = found.rows[start : start + _COMPARED_AT_ONCE]
-        ready = await _compared(session, own, batch, staff.scope)
+        ready = await _compared(session, own, batch, _sought(shape, staff))
         against = await shape.verify(session, services, staff, ready)
         found.problems += [
             _problem(error, number, head, columns) for number, error in against.items()
@@ -396,7 +403,7 @@ async def take(
     counts: dict[str, int] = {}
     for start in range(0, len(found.rows), _COMPARED_AT_ONCE):
         batch = found.rows[start : start + _COMPARED_AT_ONCE]
-        ready = await _compared(session, own, batch, staff.scope)
+        ready = await _compared(session, own, batch, _sought(shape, staff))
         against = await shape.verify(session, services, staff, ready)
         ready = [one for one in ready if one.row.number not in against]
         for message, number in (await shape.apply(session, services, staff, ready)).items():
@@ -542,9 +549,7 @@ async def forget_old(services: Services, lease: Lease) -> None:
     await services.database.forget_deleted()
 
 
-def faulty_rows(
-    shape: Shape[Any], content: bytes, report: Report, words: Callable[[Problem], str]
-) -> bytes:
+def faulty_rows(content: bytes, report: Report, words: Callable[[Problem], str]) -> bytes:
     """The rows that cannot be taken, as a CSV with what is wrong behind them. Raises FileError."""
     by_row: dict[int, list[str]] = {}
     for one in report.problems:
