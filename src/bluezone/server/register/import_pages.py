@@ -71,7 +71,8 @@ def add_pages(router: APIRouter, pages: ImportPages) -> None:
     @allows(pages.role)
     async def hand_in(request: Request, services: Parts, staff: SignedIn) -> Response:
         try:
-            content = await _file_of(await request.form())
+            async with request.form() as form:  # closes what it holds
+                content = await _file_of(form)
             name = await _check(services, staff, pages, content)
         except Refused as refused:
             return _first_page(request, staff, pages, refused)

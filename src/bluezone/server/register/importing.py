@@ -223,7 +223,7 @@ def _read_file(
     found: _Read[_T] = _Read()
     if missing:
         found.problems = [
-            Problem(1, one.label, _("No column was found for this. Please choose it above."), {})
+            Problem(1, one.label, _("No column was found for this. Please choose it below."), {})
             for one in missing
         ]
         found.count = sum(1 for _row in rows)
