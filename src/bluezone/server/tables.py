@@ -5,7 +5,9 @@ from bluezone.server.audit import tables as audit
 from bluezone.server.cases import tables as cases
 from bluezone.server.contacts import tables as contacts
 from bluezone.server.diagnosis import tables as diagnosis
+from bluezone.server.evidence import tables as evidence
 from bluezone.server.invitations import tables as invitations
+from bluezone.server.linelists import tables as linelists
 from bluezone.server.messaging import tables as messaging
 from bluezone.server.news import tables as news
 from bluezone.server.people import tables as people
@@ -26,6 +28,7 @@ MODULES = (
     people,
     diagnosis,
     tracing,
+    evidence,
     messaging,
     places,
     news,
@@ -36,5 +39,6 @@ MODULES = (
     cases,
     contacts,
     work,
+    linelists,
 )
 metadata = Base.metadata

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import vietnam_time
-from bluezone.server.cases import service
+from bluezone.server.cases import changing
 from bluezone.server.cases.rules import CaseStatus
 from bluezone.server.cases.tables import Case
 from bluezone.server.context import Services
@@ -95,7 +95,7 @@ async def issue(
         per_worker=settings.codes_per_worker_per_hour,
         per_unit=settings.codes_per_unit_per_hour,
     )
-    await service.note_code(session, services, staff, case)
+    await changing.note_code(session, services, staff, case)
     shown, link = diagnosis_rules.shown_code(made.code), diagnosis_rules.code_link(made.code)
     issued = Issued(shown, link, qr(link), made.expires_at)
     if way is not Way.SMS:

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bluezone.server.cases import laboratory, rules, service
+from bluezone.server.cases import changing, laboratory, rules, service
 from bluezone.server.cases.laboratory import Receipt, Sample
 from bluezone.server.cases.rules import (
     CaseSource,
@@ -120,7 +120,7 @@ async def _apply_cases(
             continue
         taken.add(person_id)
         courses.append((people[person_id], course))
-    await service.open_many(session, services, staff, courses, source=CaseSource.IMPORT)
+    await changing.open_many(session, services, staff, courses, source=CaseSource.IMPORT)
     return {
         _("new cases"): len(courses),
         _("new people"): sum(one.same is None for one in ready),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bluezone.server.cases import rules, service
+from bluezone.server.cases import changing, rules
 from bluezone.server.context import Services
 from bluezone.server.jobs import Job
 from bluezone.server.people.rules import Grant, Staff, StaffRole
@@ -22,7 +22,7 @@ async def follow_the_rule(services: Services, lease: Lease) -> None:
     async with services.database.read() as session:
         days = [
             day
-            for day, version in await service.days_of_open_cases(session)
+            for day, version in await changing.days_of_open_cases(session)
             if version
             != (
                 await rulebook.in_force(
@@ -38,7 +38,7 @@ async def follow_the_rule(services: Services, lease: Lease) -> None:
         while changed:
             async with services.database.transaction() as session:
                 await lease.confirm(session)
-                changed = await service.recompute_periods(session, services, _SERVICE, day)
+                changed = await changing.recompute_periods(session, services, _SERVICE, day)
 
 
 jobs = [Job("cases-infectious-periods", 3600, follow_the_rule)]

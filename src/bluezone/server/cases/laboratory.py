@@ -11,7 +11,7 @@ from sqlalchemy import select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import vietnam_day
-from bluezone.server.cases import rules, service
+from bluezone.server.cases import changing, rules, service
 from bluezone.server.cases.rules import (
     CaseSource,
     CaseStatus,
@@ -184,7 +184,7 @@ async def _judge(
         if verdict is Verdict.OPENS and after is not None:
             person = await register.get(session, EVERYWHERE, row.person_id)
             course = Course(status=after, reported_on=day, sampled_on=sample.sampled_on)
-            case = await service.open_case(
+            case = await changing.open_case(
                 session, services, staff, person, course, source=CaseSource.LABORATORY
             )
             row.case_id = case.id
@@ -198,7 +198,7 @@ async def _judge(
     first = sample.result is Result.POSITIVE and verdict is not Verdict.CONTRADICTS
     if first and (course.sampled_on is None or sample.sampled_on < course.sampled_on):
         course = msgspec.structs.replace(course, sampled_on=sample.sampled_on)
-    await service.apply_result(
+    await changing.apply_result(
         session,
         services,
         staff,
@@ -238,7 +238,7 @@ async def _correct(
     await session.flush()
     facts = _facts(row)
     facts["result"] = (before.result, row.result)
-    await service.apply_result(
+    await changing.apply_result(
         session, services, staff, case, service.course_of(case), to_decide=True, facts=facts
     )
 

@@ -13,11 +13,12 @@ from bluezone.protocol.intervals import vietnam_day, vietnam_time
 from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.authorisation import SignedIn, allows
-from bluezone.server.cases import codes, rules, service
+from bluezone.server.cases import changing, codes, rules, service
+from bluezone.server.cases.changing import CaseChanged
 from bluezone.server.cases.codes import Way
 from bluezone.server.cases.intake import COURSE_FIELDS, Intake, read_course, read_intake
 from bluezone.server.cases.rules import CaseSource, CaseStatus, CourseError, Outcome
-from bluezone.server.cases.service import CaseChanged, Filters
+from bluezone.server.cases.service import Filters
 from bluezone.server.cases.tables import Case
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
@@ -177,7 +178,7 @@ async def open_on_page(request: Request, services: Parts, staff: SignedIn) -> Re
                 return _new_page(
                     request, services, texts, intake=intake, doubles=doubles, elsewhere=hidden
                 )
-            case = await service.open_case(
+            case = await changing.open_case(
                 session,
                 services,
                 staff,
@@ -377,7 +378,7 @@ async def change_on_page(
         async with services.database.transaction() as session:
             before = service.course_of(await service.case_of(session, staff.scope, case_id))
             course = read_course(texts, before, services.now)
-            await service.change_case(
+            await changing.change_case(
                 session, services, staff, case_id, course, seen=seen, note=_note(note)
             )
             await _changed(session, services, staff, case_id)
@@ -413,7 +414,7 @@ async def close_on_page(
         ended = None if outcome == CaseStatus.DISCARDED.value else Outcome(outcome)
         day = _day(outcome_on)
         async with services.database.transaction() as session:
-            await service.close_case(
+            await changing.close_case(
                 session,
                 services,
                 staff,
@@ -444,7 +445,7 @@ async def reopen_on_page(
 ) -> Response:
     try:
         async with services.database.transaction() as session:
-            await service.reopen_case(
+            await changing.reopen_case(
                 session, services, staff, case_id, seen=seen, note=_note(note)
             )
             await _changed(session, services, staff, case_id)
@@ -466,7 +467,7 @@ async def looked_on_page(
     """Somebody has looked at what contradicts, and leaves the case as it is."""
     try:
         async with services.database.transaction() as session:
-            await service.mark_looked_at(
+            await changing.mark_looked_at(
                 session, services, staff, case_id, seen=seen, note=_note(note)
             )
             await _changed(session, services, staff, case_id)

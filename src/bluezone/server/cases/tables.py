@@ -41,7 +41,7 @@ class Case(Base):
     infectious_until: Mapped[str]
     rule_version: Mapped[int]
     # A result contradicts the status or was corrected, and nobody has looked at it yet.
-    to_decide: Mapped[bool]
+    to_decide: Mapped[bool] = mapped_column(default=False)
     source: Mapped[str]  # cases.rules.CaseSource
     created_at: Mapped[int]
     updated_at: Mapped[int] = mapped_column(index=True)
@@ -80,13 +80,15 @@ class LabResult(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     laboratory: Mapped[str]  # the account's name: whose result it is
     sample: Mapped[str]
-    version: Mapped[int] = mapped_column(SmallInteger)  # 1, then one more for each correction
+    version: Mapped[int] = mapped_column(
+        SmallInteger, default=1
+    )  # 1, then one more for each correction
     unit: Mapped[str] = mapped_column(UnitPath)  # where the person lives
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
     sampled_on: Mapped[str]
     method: Mapped[str]  # cases.rules.Method
     result: Mapped[str]  # cases.rules.Result
-    verdict: Mapped[str]  # cases.rules.Verdict
+    verdict: Mapped[str] = mapped_column(default="noted")  # cases.rules.Verdict
     reported_at: Mapped[int]
-    superseded: Mapped[bool]  # a later version counts
+    superseded: Mapped[bool] = mapped_column(default=False)  # a later version counts

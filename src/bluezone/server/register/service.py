@@ -151,6 +151,40 @@ async def people(session: AsyncSession, ids: Iterable[int]) -> dict[int, Person]
     return found
 
 
+async def units_of(session: AsyncSession, person_ids: Iterable[int]) -> dict[int, str]:
+    """The paths of the units of these people, without records that were merged into another."""
+    rows = await session.execute(
+        select(Person.id, Person.unit).where(
+            Person.id.in_(list(person_ids)), Person.merged_into.is_(None)
+        )
+    )
+    return {row.id: row.unit for row in rows}
+
+
+async def details_of(
+    session: AsyncSession, register: Register, person_ids: Iterable[int]
+) -> dict[int, Details]:
+    """The details of several people, for a list; whoever shows it writes that to the audit."""
+    rows = await session.scalars(select(Person).where(Person.id.in_(set(person_ids))))
+    return {one.id: register.details(one) for one in rows}
+
+
+async def household_of(session: AsyncSession, person: Person) -> list[Person]:
+    """The others of a person's household, whoever answers for it first."""
+    head = person.household or person.id
+    rows = await session.scalars(
+        select(Person)
+        .where(
+            or_(Person.household == head, Person.id == head),
+            Person.id != person.id,
+            Person.merged_into.is_(None),
+        )
+        .order_by(Person.household.is_not(None), Person.id)
+        .limit(FOUND_AT_MOST)
+    )
+    return list(rows)
+
+
 async def change(
     session: AsyncSession,
     register: Register,

@@ -54,6 +54,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chain", name=op.f("pk_audit_heads")),
     )
     op.create_table(
+        "evidence_commitments",
+        sa.Column("commitment", sa.LargeBinary(), nullable=False),
+        sa.Column("hour", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("commitment", name=op.f("pk_evidence_commitments")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("evidence_commitments", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_commitments_hour"), ["hour"], unique=False)
+
+    op.create_table(
+        "evidence_used",
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.Column("day", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("mac", name=op.f("pk_evidence_used")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("evidence_used", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_used_day"), ["day"], unique=False)
+
+    op.create_table(
         "import_files",
         sa.Column("id", sa.LargeBinary(), nullable=False),
         sa.Column(
@@ -121,10 +141,43 @@ def upgrade() -> None:
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_places_visited")),
+        sa.UniqueConstraint("unit", "search_name", name=op.f("uq_places_visited_unit")),
     )
-    with op.batch_alter_table("places_visited", schema=None) as batch_op:
+    op.create_table(
+        "rank_state",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "rule_version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("is_renewing", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rank_state")),
+    )
+    op.create_table(
+        "report_schedules",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("every", sa.String(), nullable=False),
+        sa.Column("asked", sa.String(), nullable=False),
+        sa.Column(
+            "unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("reason", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_report_schedules")),
+    )
+    with op.batch_alter_table("report_schedules", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_places_visited_unit"), ["unit", "search_name"], unique=False
+            batch_op.f("ix_report_schedules_account_id"), ["account_id"], unique=False
         )
 
     op.create_table(
@@ -149,12 +202,27 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "saved_searches",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("asked", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_searches")),
+        sa.UniqueConstraint("account_id", "name", name=op.f("uq_saved_searches_account_id")),
+    )
+    op.create_table(
         "teams",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
         sa.Column(
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -233,11 +301,73 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_cases_updated_at"), ["updated_at"], unique=False)
 
     op.create_table(
+        "evidence_claims",
+        sa.Column("handover", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "received_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "checked_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.Column("claim", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["handover"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_claims_handover_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("handover", name=op.f("pk_evidence_claims")),
+    )
+    with op.batch_alter_table("evidence_claims", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_evidence_claims_checked_at"), ["checked_at"], unique=False
+        )
+
+    op.create_table(
+        "evidence_diary_keys",
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.Column("diary", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["diary"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_diary_keys_diary_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("mac", "diary", name=op.f("pk_evidence_diary_keys")),
+    )
+    with op.batch_alter_table("evidence_diary_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_diary_keys_diary"), ["diary"], unique=False)
+
+    op.create_table(
+        "evidence_verdicts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("handover", sa.LargeBinary(), nullable=False),
+        sa.Column("diary", sa.LargeBinary(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["diary"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_verdicts_diary_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["handover"],
+            ["handovers.id"],
+            name=op.f("fk_evidence_verdicts_handover_handovers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence_verdicts")),
+    )
+    with op.batch_alter_table("evidence_verdicts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evidence_verdicts_diary"), ["diary"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_evidence_verdicts_handover"), ["handover"], unique=False
+        )
+
+    op.create_table(
         "exposures",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
+        sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column(
             "exposed_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -246,10 +376,14 @@ def upgrade() -> None:
         sa.Column("start_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("minutes", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("nearness", sa.String(), nullable=False),
-        sa.Column("confirmation", sa.String(), nullable=True),
-        sa.Column("flags", sa.String(), nullable=False),
         sa.Column("setting", sa.String(), nullable=False),
+        sa.Column("relation", sa.String(), nullable=False),
         sa.Column("place_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("confirmation", sa.String(), nullable=True),
+        sa.Column("band", sa.String(), nullable=False),
+        sa.Column("certainty", sa.String(), nullable=False),
+        sa.Column("flags", sa.String(), nullable=False),
+        sa.Column("handover", sa.LargeBinary(), nullable=True),
         sa.Column("note", sa.LargeBinary(), nullable=True),
         sa.Column(
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
@@ -262,6 +396,8 @@ def upgrade() -> None:
         sa.Column(
             "removed_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
+        sa.Column("removed_by", sa.String(), nullable=True),
+        sa.Column("removed_why", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["exposed_id"], ["persons.id"], name=op.f("fk_exposures_exposed_id_persons")
         ),
@@ -278,6 +414,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_exposures_exposed_id"), ["exposed_id", "day"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_exposures_handover"), ["handover"], unique=False)
         batch_op.create_index(batch_op.f("ix_exposures_place_id"), ["place_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_exposures_source_id"), ["source_id", "day"], unique=False
@@ -383,18 +520,38 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "rank_seeds",
+        sa.Column(
+            "person_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["person_id"],
+            ["persons.id"],
+            name=op.f("fk_rank_seeds_person_id_persons"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_rank_seeds")),
+    )
+    op.create_table(
         "ranks",
         sa.Column(
-            "person_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+            "person_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
         ),
-        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=True),
+        sa.Column("shown", sa.SmallInteger(), nullable=True),
         sa.Column(
             "exposure_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("last_exposed_on", sa.String(), nullable=True),
-        sa.Column(
-            "rule_version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
+        sa.Column("arrivals", sa.String(), nullable=False),
+        sa.Column("known_by", sa.SmallInteger(), nullable=False),
+        sa.Column("found_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"],
@@ -405,9 +562,123 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_ranks")),
     )
     with op.batch_alter_table("ranks", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_ranks_rank"), ["rank"], unique=False)
-        batch_op.create_index(batch_op.f("ix_ranks_rule_version"), ["rule_version"], unique=False)
+        batch_op.create_index("ix_ranks_rank_found", ["rank", "found_at", "known_by"], unique=False)
+        batch_op.create_index(
+            "ix_ranks_shown", ["shown", "last_exposed_on", "person_id"], unique=False
+        )
 
+    op.create_table(
+        "reports",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "schedule_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("first_day", sa.String(), nullable=False),
+        sa.Column("last_day", sa.String(), nullable=False),
+        sa.Column("units", sa.String(), nullable=False),
+        sa.Column("form", sa.String(), nullable=False),
+        sa.Column("is_personal", sa.Boolean(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("made_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["schedule_id"],
+            ["report_schedules.id"],
+            name=op.f("fk_reports_schedule_id_report_schedules"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reports")),
+        sa.UniqueConstraint("schedule_id", "first_day", name=op.f("uq_reports_schedule_id")),
+    )
+    with op.batch_alter_table("reports", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_reports_account_id"), ["account_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_reports_made_at"), ["made_at"], unique=False)
+
+    op.create_table(
+        "staff_invitations",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column(
+            "unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.Column(
+            "invited_by_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("invited_by", sa.String(), nullable=False),
+        sa.Column(
+            "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "expires_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_invitations_account_id_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_invitations")),
+        sa.UniqueConstraint("name", name=op.f("uq_staff_invitations_name")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_staff_invitations_token_hash")),
+    )
+    with op.batch_alter_table("staff_invitations", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_staff_invitations_account_id"), ["account_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_staff_invitations_expires_at"), ["expires_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_staff_invitations_invited_by_id"), ["invited_by_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_staff_invitations_unit"), ["unit"], unique=False)
+
+    op.create_table(
+        "staff_recovery_codes",
+        sa.Column("code_hash", sa.String(), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_recovery_codes_account_id_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_staff_recovery_codes")),
+    )
+    with op.batch_alter_table("staff_recovery_codes", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_staff_recovery_codes_account_id"), ["account_id"], unique=False
+        )
+
+    op.create_table(
+        "staff_second_factors",
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "last_step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "enrolled_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_second_factors_account_id_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_staff_second_factors")),
+    )
     op.create_table(
         "tasks",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -431,6 +702,7 @@ def upgrade() -> None:
         ),
         sa.Column("closed_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("tries", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"],
@@ -447,6 +719,13 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_tasks_open_assignee",
             ["assignee_id", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'open'"),
+            postgresql_where=sa.text("state = 'open'"),
+        )
+        batch_op.create_index(
+            "ix_tasks_open_due",
+            ["due_at", "id"],
             unique=False,
             sqlite_where=sa.text("state = 'open'"),
             postgresql_where=sa.text("state = 'open'"),
@@ -474,9 +753,7 @@ def upgrade() -> None:
             "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("account_name", sa.String(), nullable=False),
-        sa.Column(
-            "last_assigned_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
+        sa.Column("turn", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
             ["team_id"],
             ["teams.id"],
@@ -524,6 +801,27 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_visits_place_id"), ["place_id", "start_at"], unique=False
         )
+
+    op.create_table(
+        "case_diaries",
+        sa.Column("handover", sa.LargeBinary(), nullable=False),
+        sa.Column("reference", sa.String(), nullable=False),
+        sa.Column("case_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("account_name", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case_id"],
+            ["cases.id"],
+            name=op.f("fk_case_diaries_case_id_cases"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("handover", name=op.f("pk_case_diaries")),
+    )
+    with op.batch_alter_table("case_diaries", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_case_diaries_case_id"), ["case_id"], unique=False)
 
     op.create_table(
         "case_events",
@@ -587,6 +885,26 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "report_parts",
+        sa.Column(
+            "report_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "part",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["report_id"],
+            ["reports.id"],
+            name=op.f("fk_report_parts_report_id_reports"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("report_id", "part", name=op.f("pk_report_parts")),
+    )
+    op.create_table(
         "task_events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -607,5 +925,81 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("task_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_task_events_task_id"), ["task_id"], unique=False)
+
+    op.create_table(
+        "task_handovers",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "from_unit",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "to_unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["event_id"],
+            ["task_events.id"],
+            name=op.f("fk_task_handovers_event_id_task_events"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["task_id"],
+            ["tasks.id"],
+            name=op.f("fk_task_handovers_task_id_tasks"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_task_handovers")),
+    )
+    with op.batch_alter_table("task_handovers", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_task_handovers_from_unit"), ["from_unit", "at"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_task_handovers_task_id"), ["task_id"], unique=False)
+
+    with op.batch_alter_table("staff_accounts", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column(
+                "unit",
+                sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+                server_default="vn",
+                nullable=False,
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "last_sign_in_at",
+                sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+                nullable=True,
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "ended_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+            )
+        )
+        batch_op.create_index(batch_op.f("ix_staff_accounts_unit"), ["unit"], unique=False)
+
+    with op.batch_alter_table("staff_sessions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("stage", sa.String(), server_default="open", nullable=False))
+        batch_op.add_column(
+            sa.Column(
+                "opened_at",
+                sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+                server_default="0",
+                nullable=False,
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "used_at",
+                sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+                server_default="0",
+                nullable=False,
+            )
+        )
 
     # ### end Alembic commands ###
