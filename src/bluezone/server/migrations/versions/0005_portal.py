@@ -1,4 +1,4 @@
-"""The portal: people, cases, contacts, work, audit, versions of rules."""
+"""The portal: people, cases, contacts, evidence, work, audit, versions of rules."""
 
 import sqlalchemy as sa
 from alembic import op
