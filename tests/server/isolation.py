@@ -3,11 +3,12 @@
 A record's `text` is found nowhere but in it: an answer that holds it has shown it.
 """
 
+import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.handover import reference
@@ -16,7 +17,9 @@ from bluezone.server.audit import service as audit
 from bluezone.server.audit.looking import Unusual
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.audit.tables import LookAlert
-from bluezone.server.cases.tables import Case
+from bluezone.server.cases import changing
+from bluezone.server.cases.rules import CaseSource, CaseStatus, Course, Method, Result
+from bluezone.server.cases.tables import LabResult
 from bluezone.server.contacts import service as contacts
 from bluezone.server.contacts import visits
 from bluezone.server.contacts.rules import KnownBy, Nearness, PlaceKind, Setting
@@ -35,15 +38,16 @@ from bluezone.server.people import invitations
 from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
 from bluezone.server.people.service import add_account, open_session
 from bluezone.server.places.units import NATION
+from bluezone.server.register import merging
 from bluezone.server.register import service as register
-from bluezone.server.register.rules import Details
+from bluezone.server.register.rules import Details, PairState
+from bluezone.server.register.tables import ImportFile, PersonPair
 from bluezone.server.tracing import service as inbox
 from bluezone.server.work import service as work
 from bluezone.server.work import teams
 from bluezone.server.work.rules import TaskKind
 from bluezone.storage.database import Database
 from tests.server.conftest import BA_DINH, NGOC_HA
-from tests.server.contacts.graph import case_values
 from tests.server.tracing.conftest import details, diary
 
 PLACES = {
@@ -134,6 +138,8 @@ async def make_world(services: Services) -> World:
         "team": "Đội Dấu Vết",
         "audit": "dau-vet-kiem-tra",
         "news": "Tin dấu vết",
+        "sample": "MAU-DAU-VET",
+        "twin": "Ngô Văn Trùng",
         "search": "Tìm dấu vết",
     }
     ids: dict[str, str] = {}
@@ -166,10 +172,70 @@ async def make_world(services: Services) -> World:
         exposed = await register.add(
             session, keys, Details(name=texts["contact"]), unit=BA_DINH, now=now
         )
-        values = case_values(1, person.id, "2021-01-10", None)
-        await session.execute(insert(Case), [values | {"reference": texts["case"]}])
-        case = await session.scalar(select(Case))
-        assert case is not None
+        case = await changing.open_case(
+            session,
+            services,
+            lan,
+            person,
+            Course(
+                status=CaseStatus.CONFIRMED,
+                reported_on=dt.date(2021, 1, 12),
+                onset=dt.date(2021, 1, 11),
+            ),
+            source=CaseSource.INTAKE,
+        )
+        case.reference = texts["case"]
+        twin, twin2, double = await register.add_many(
+            session,
+            keys,
+            [(Details(name=texts["twin"], phone="+84907654321"), BA_DINH)] * 3,
+            now=now,
+        )
+        merge = await merging.merge(
+            session,
+            services,
+            lan,
+            kept_id=twin.id,
+            merged_id=double.id,
+            kept_seen=twin.revision,
+            merged_seen=double.revision,
+        )
+        await session.merge(
+            PersonPair(
+                one_id=twin.id,
+                other_id=twin2.id,
+                score=9.0,
+                state=PairState.OPEN.value,
+                at=now,
+                account_name=None,
+            )
+        )
+        session.add(
+            LabResult(
+                laboratory=account.name,
+                sample=texts["sample"],
+                version=1,
+                unit=BA_DINH,
+                person_id=person.id,
+                case_id=case.id,
+                sampled_on="2021-01-12",
+                method=Method.PCR.value,
+                result=Result.POSITIVE.value,
+                reported_at=now,
+            )
+        )
+        for number, kind in enumerate(("cases", "results")):
+            session.add(
+                ImportFile(
+                    id=bytes([number] * 16),
+                    account_id=account.id,
+                    kind=kind,
+                    sealed=b"",
+                    created_at=now,
+                    done_at=None,
+                    outcome="",
+                )
+            )
         (exposure,) = await contacts.add_exposures(
             session,
             services,
@@ -259,8 +325,12 @@ async def make_world(services: Services) -> World:
         "search": search,
         "schedule": schedule,
         "report": report,
+        "twin": twin,
+        "twin2": twin2,
+        "merge": merge,
     }.items():
         ids[name] = str(row.id)
+    ids["cases-file"], ids["results-file"] = "00" * 16, "01" * 16
     ids["handover"], ids["diary"] = await _handovers(services)
     for name in ("handover", "diary"):
         texts[name] = reference(bytes.fromhex(ids[name]))

@@ -4,6 +4,7 @@ A new route needs a line in ENTRIES. What a path's `{name}` stands for is in PAT
 """
 
 import io
+import re
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,9 @@ PATHS = {
     "handover": "handover",
     "invitation_id": "invitation",
     "item": "news",
+    "merge_id": "merge",
+    "one_id": "twin",
+    "other_id": "twin2",
     "person": "person",
     "person_id": "person",
     "place_id": "place",
@@ -72,7 +76,7 @@ class Entry:
     shows: str = ""  # the record whose text is in a right answer
     query: dict[str, str] = field(default_factory=dict)
     form: dict[str, str] | None = None
-    json: dict[str, Any] | None = None
+    json: Any = None
     at: dict[str, str] = field(default_factory=dict)  # instead of PATHS
     ok: tuple[int, ...] = (200, 204, 303)
     beyond: tuple[int, ...] = (404,)  # to whoever the record is not for
@@ -90,6 +94,11 @@ def own(**how: Any) -> Entry:
     return Entry(Reach.OWN, **how)
 
 
+def others(**how: Any) -> Entry:
+    return Entry(Reach.OTHERS, **how)
+
+
+CASES_FILE, RESULTS_FILE = {"name": "cases-file"}, {"name": "results-file"}
 HERE = {"unit": "00004"}  # asks for BA_DINH by name
 GRANT = {"role": "laboratory", "unit": "00004"}
 GIVEN = {"role": "health-worker", "unit": "00004"}
@@ -131,6 +140,37 @@ ENTRIES: dict[str, Entry] = {
     "POST /v1/staff/accounts/{account_id}/grants": record(json=GRANT),
     "POST /v1/staff/accounts/{account_id}/grants/take": record(json=GIVEN),
     "POST /v1/staff/accounts/{account_id}/renew": record("account"),
+    # cases
+    "GET /staff/cases": listed("case"),
+    "GET /staff/cases/import": own(),
+    "GET /staff/cases/import/{name}": others(at=CASES_FILE),
+    "GET /staff/cases/import/{name}/problems.csv": others(at=CASES_FILE),
+    "GET /staff/cases/new": own(),
+    "GET /staff/cases/{case_id:int}": record("case"),
+    "GET /staff/cases/{case_id:int}/change": record("case"),
+    "GET /staff/cases/{case_id:int}/close": record("case"),
+    "GET /staff/results": own(),
+    "GET /staff/results/file": own(),
+    "GET /staff/results/file/{name}": others(at=RESULTS_FILE),
+    "GET /staff/results/file/{name}/problems.csv": others(at=RESULTS_FILE),
+    "POST /staff/cases/import": own(form={}, ok=(400, 422)),
+    "POST /staff/cases/import/{name}": others(form={}, at=CASES_FILE),
+    "POST /staff/cases/import/{name}/columns": others(form={}, at=CASES_FILE),
+    "POST /staff/cases/new": own(form={}, ok=(422,)),
+    "POST /staff/cases/{case_id:int}/change": record(form={"seen": "0", "onset": "x"}, ok=(422,)),
+    "POST /staff/cases/{case_id:int}/close": record(form={"seen": "0"}, ok=(422,)),
+    "POST /staff/cases/{case_id:int}/code": record(form={"way": "screen"}),
+    "POST /staff/cases/{case_id:int}/looked": record(form={"seen": "0"}, ok=(303, 409, 422)),
+    "POST /staff/cases/{case_id:int}/reopen": record(form={"seen": "0"}, ok=(409, 422)),
+    "POST /staff/results/file": own(form={}, ok=(400, 422)),
+    "POST /staff/results/file/{name}": others(form={}, at=RESULTS_FILE),
+    "POST /staff/results/file/{name}/columns": others(form={}, at=RESULTS_FILE),
+    "POST /v1/staff/results": own(json=[], ok=(422,)),
+    # register: records that are one person's
+    "GET /staff/duplicates": listed("twin"),
+    "GET /staff/duplicates/{one_id:int}/{other_id:int}": record("twin"),
+    "POST /staff/duplicates/merges/{merge_id:int}/undo": record(form={}),
+    "POST /staff/duplicates/{one_id:int}/{other_id:int}": record(form={"decision": "apart"}),
     # diagnosis: codes go to one's own unit
     "GET /staff/codes": own(),
     "POST /staff/codes": own(form={"report_type": "confirmed-test"}),
@@ -144,6 +184,7 @@ ENTRIES: dict[str, Entry] = {
     "GET /v1/staff/inbox/{handover}/diary": record("diary", at={"handover": "diary"}),
     "POST /staff/inbox/{handover}": record(form={**DECIDED, "seen": "0"}),
     "POST /v1/staff/inbox/{handover}": record(json={**DECIDED, "seen": 0}),
+    "POST /staff/inbox/{handover}/case": record(form={"case": "{case}"}, at={"handover": "diary"}),
     # contacts
     "GET /staff/cases/{case_id}/contacts": record("contact"),
     "GET /staff/cases/{case_id}/contacts/new": record("case"),
@@ -200,14 +241,14 @@ ENTRIES: dict[str, Entry] = {
     "POST /staff/situation/chains": listed("person", form={"purpose": "tracing"}),
     # linelists
     "GET /staff/exports": own(),
-    "GET /staff/exports/reports/{report_id}": Entry(Reach.OTHERS),
+    "GET /staff/exports/reports/{report_id}": others(),
     "GET /staff/search": own(),
     "POST /staff/exports": record("case", form={**EXPORT, "kind": "cases", "form": "csv"}),
-    "POST /staff/exports/schedules/{schedule_id}/end": Entry(Reach.OTHERS, form={}),
+    "POST /staff/exports/schedules/{schedule_id}/end": others(form={}),
     "POST /staff/search": listed("person", form=SEARCH),
-    "POST /staff/search/saved/{search_id}": Entry(Reach.OTHERS, form={"purpose": "tracing"}),
+    "POST /staff/search/saved/{search_id}": others(form={"purpose": "tracing"}),
     # Says nothing, and deletes one's own alone.
-    "POST /staff/search/saved/{search_id}/delete": Entry(Reach.OTHERS, form={}, beyond=(303,)),
+    "POST /staff/search/saved/{search_id}/delete": others(form={}, beyond=(303,)),
     "POST /v1/staff/exports": record("case", json={**EXPORT, "list": "cases"}),
     # audit
     "GET /staff/audit": listed("audit"),
@@ -223,7 +264,7 @@ ENTRIES: dict[str, Entry] = {
             "answer": "explained",
             "word": "x",
         }
-    ),  # fmt: skip
+    ),
     "POST /staff/people/{person}/citizen-code": record(form={}),
     "POST /v1/staff/people/{person}/citizen-code": record(),
     # messaging, news: of the nation
@@ -299,7 +340,7 @@ def filled(value: Any, world: World) -> Any:
 
 def asked(name: str, entry: Entry, visitor: Visitor, world: World) -> httpx.Request:
     """The request of a visitor."""
-    method, path = name.split(" ")
+    method, path = re.sub(r":\w+}", "}", name).split(" ")
     places = {key: world.ids[record] for key, record in PATHS.items()}
     places |= {key: world.ids.get(value, value) for key, value in entry.at.items()}
     request: dict[str, Any] = {
