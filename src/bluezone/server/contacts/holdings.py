@@ -29,14 +29,18 @@ async def endings(session: AsyncSession, people: Sequence[int]) -> dict[int, lis
             .group_by(Exposure.exposed_id, Exposure.source_id)
         )
     ).all()
-    sources = await cases.with_cases(session, sorted({source for _one, source, _day in rows}))
+    sources = await cases.with_cases(
+        session, sorted({source for _one, source, _day in rows if source is not None})
+    )
     wanted = set(people)
     for exposed, source, day in rows:
         at = _end(day)
         if exposed in wanted:
-            category = Category.CONTACT if source in sources else Category.FAR_CONTACT
+            # Of an open source: the phone says it was a case's.
+            near_case = source is None or source in sources
+            category = Category.CONTACT if near_case else Category.FAR_CONTACT
             found.setdefault(exposed, []).append(Ending(category, at))
-        if source in wanted:
+        if source is not None and source in wanted:
             found.setdefault(source, []).append(Ending(Category.OTHER, at))
     # Not when it was derived: every new rule derives it again.
     near = await session.execute(
@@ -84,7 +88,7 @@ async def held(session: AsyncSession, people: Sequence[int]) -> list[Held]:
 
 async def _count(
     session: AsyncSession,
-    column: InstrumentedAttribute[int],
+    column: InstrumentedAttribute[int] | InstrumentedAttribute[int | None],
     since: InstrumentedAttribute[int],
     people: Sequence[int],
 ) -> tuple[int, int] | None:

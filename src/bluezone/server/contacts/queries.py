@@ -265,5 +265,9 @@ async def meetings_of(
             .group_by(Exposure.exposed_id, Exposure.source_id)
             .order_by(Exposure.exposed_id, Exposure.source_id)
         )
-        found += [(row[0], row[1], row[2], row[3]) for row in rows]
+        found += [
+            (exposed, source, first, last)
+            for exposed, source, first, last in rows
+            if source is not None
+        ]
     return found
