@@ -29,16 +29,15 @@ async def endings(session: AsyncSession, people: Sequence[int]) -> dict[int, lis
             .group_by(Exposure.exposed_id, Exposure.source_id)
         )
     ).all()
-    sources = await cases.with_cases(
-        session, sorted({source for _one, source, _day in rows if source is not None})
-    )
+    known = {source for _one, source, _day in rows if source is not None}
+    sources = await cases.with_cases(session, sorted(known))
     wanted = set(people)
     for exposed, source, day in rows:
         at = _end(day)
         if exposed in wanted:
-            # Of an open source: the phone says it was a case's.
-            near_case = source is None or source in sources
-            category = Category.CONTACT if near_case else Category.FAR_CONTACT
+            # A source that only a phone knows of was a case: it published its keys.
+            is_close = source is None or source in sources
+            category = Category.CONTACT if is_close else Category.FAR_CONTACT
             found.setdefault(exposed, []).append(Ending(category, at))
         if source is not None and source in wanted:
             found.setdefault(source, []).append(Ending(Category.OTHER, at))

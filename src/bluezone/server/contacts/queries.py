@@ -265,9 +265,5 @@ async def meetings_of(
             .group_by(Exposure.exposed_id, Exposure.source_id)
             .order_by(Exposure.exposed_id, Exposure.source_id)
         )
-        found += [
-            (exposed, source, first, last)
-            for exposed, source, first, last in rows
-            if source is not None
-        ]
+        found += [(row[0], row[1], row[2], row[3]) for row in rows if row[1] is not None]
     return found

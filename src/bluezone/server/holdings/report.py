@@ -7,12 +7,25 @@ hide itself here. So it is the one module that, like `tables`, knows every table
 import asyncio
 import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal, not_, or_, select, text
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql import FromClause, Select
+from sqlalchemy.sql import FromClause
 
 from bluezone.protocol.intervals import vietnam_day
 from bluezone.server.audit.alerts import KEPT_SECONDS as ALERT_KEPT_SECONDS
@@ -91,7 +104,7 @@ STAY: Final = {
     "key_rotations": "one row for each key",
     "leases": "one row for each job",
     "looking_state": "one row",
-    "news": "public",
+    "news_items": "public",
     "places_visited": "places, and nobody who was there",
     "rule_versions": "rules, for as long as somebody asks what was decided by them",
     "staff_accounts": "staff, for as long as the audit names them",
@@ -197,8 +210,9 @@ async def _people(
     )
 
 
-def _members() -> Select[Any]:
-    """For every kept record the ids of those merged into it, however often."""
+@cache
+def _members() -> CTE:
+    """Every merged record with all records above it, up to the kept one."""
     persons = metadata.tables["persons"]
     base = (
         select(persons.c.id.label("id"), persons.c.merged_into.label("root"))
@@ -206,17 +220,18 @@ def _members() -> Select[Any]:
         .cte("members", recursive=True)
     )
     above = persons.alias()
-    whole = base.union(
+    return base.union(
         select(base.c.id, above.c.merged_into)
         .join(above, above.c.id == base.c.root)
         .where(above.c.merged_into.is_not(None))
     )
-    return select(whole.c.id).where(whole.c.root == persons.c.id)
 
 
 def _of_person(column: ColumnElement[int]) -> ColumnElement[bool]:
-    persons = metadata.tables["persons"]
-    return or_(column == persons.c.id, column.in_(_members().correlate(persons)))
+    """Whether a column names the row of `persons` in question, or one merged into it."""
+    persons, members = metadata.tables["persons"], _members()
+    merged = select(members.c.id).where(members.c.root == persons.c.id).correlate(persons)
+    return or_(column == persons.c.id, column.in_(merged))
 
 
 def _categories() -> ColumnElement[str]:
