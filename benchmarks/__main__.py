@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 _NAMES = (
-    "matching", "air", "export", "upload", "proximity", "app", "air-recordings", "chains", "exports",
+    "matching", "air", "export", "upload", "proximity", "app", "ranks", "chains", "exports",
+    "air-recordings",
 )  # fmt: skip
 _READS_A_FOLDER = ("air-recordings",)
 

@@ -58,11 +58,15 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            await self._app(scope, receive, send)  # RFC 9112, 6.3: it has no body
+            return
         limit = self._routes.get(scope["path"], self._general)
         client = client_subject(scope["client"][0] if scope.get("client") else None)
         try:
             with self._place(scope["path"], client, limit):
-                body = await _read(Headers(scope=scope), receive, limit)
+                body = await _read(headers, receive, limit)
         except Refused as refused:
             await self._refuse(refused, scope, receive, send)
             return

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from bluezone.server import forms
+from bluezone.server import drafts, forms
 from bluezone.server.errors import Refused
 from bluezone.server.places.units import full_name
 from bluezone.web.catalogue import translate
@@ -23,19 +23,25 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     """Render a duty's template.
 
     It gets `language`, `staff` (who is signed in, or None), `form_token` (a hidden field of
-    every form) and `unit_name` (what a unit's path is called) beside `values`.
+    every form), `draft_key` (drafts.py) and `unit_name` (what a unit's path is called) beside
+    `values`.
     """
     wish, language = request.query_params.get("language"), language_of(request)
     form_token, visitor = forms.issue(request)
+    staff = getattr(request.state, "staff", None)
+    draft_key, browser = drafts.issue(request, staff) if staff else ("", "")
     html = _PAGES.render(
         template,
         language,
-        staff=getattr(request.state, "staff", None),
+        staff=staff,
+        draft_key=draft_key,
         unit_name=full_name,
         form_token=form_token,
         **values,
     )
     response = HTMLResponse(html, status, {"Cache-Control": "no-store", "Vary": "Cookie"})
+    if staff:
+        drafts.remember(request, response, staff, browser)
     if visitor:
         forms.remember_visitor(request, response, visitor)
     if wish == language:

@@ -16,7 +16,8 @@ from bluezone.server.metrics import Metrics
 _log = structlog.get_logger()
 
 SECURITY_HEADERS: Final = {
-    # Pages load their style sheet from here and nothing from anywhere else; no scripts.
+    # Pages load their style sheet from here and nothing from anywhere else; no scripts, but for
+    # those of the staff (below).
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -24,6 +25,10 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+}
+_STAFF_HEADERS: Final = SECURITY_HEADERS | {
+    "Content-Security-Policy": SECURITY_HEADERS["Content-Security-Policy"]
+    + "; script-src 'self'; connect-src 'self'; worker-src 'self'"
 }
 
 
@@ -52,13 +57,15 @@ class Requests:
             await self._app(scope, receive, send)
             return
         status = 0
+        is_staff = f"{scope['path']}/".startswith("/staff/")
+        security_headers = _STAFF_HEADERS if is_staff else SECURITY_HEADERS
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in security_headers.items():
                     headers[name] = value
             await send(message)
 

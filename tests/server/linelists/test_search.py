@@ -74,9 +74,7 @@ async def test_by_place_and_time(services: Services, outbreak: Outbreak, reader:
         page = await lan.post(
             "/staff/search", by="place", text=name, since=times[0], until=times[1], **WHY
         )
-        return {
-            int(part.split('"')[0]) for part in page.text.split('href="/staff/people/')[1:]
-        }
+        return {int(part.split('"')[0]) for part in page.text.split('href="/staff/people/')[1:]}
 
     def expected(name: str, since: int, until: int) -> set[int]:
         return {

@@ -140,7 +140,7 @@ def name_words(name: str) -> list[str]:
 
 def tokens(details: Details, key: bytes) -> list[tuple[Token, bytes]]:
     """All that a record is found by."""
-    return [(kind, token_mac(kind, text, key)) for kind, text in _token_texts(details)]
+    return [(kind, token_mac(kind, text, key)) for kind, text in token_texts(details)]
 
 
 def token_mac(kind: Token, text: str, key: bytes) -> bytes:
@@ -149,7 +149,8 @@ def token_mac(kind: Token, text: str, key: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")[:_TOKEN_BYTES]
 
 
-def _token_texts(details: Details) -> Iterator[tuple[Token, str]]:
+def token_texts(details: Details) -> Iterator[tuple[Token, str]]:
+    """What is hashed of a record, in the form in which it is compared."""
     words = name_words(details.name)
     yield Token.FULL_NAME, " ".join(words)
     yield Token.GIVEN_NAME, words[-1]
@@ -165,10 +166,14 @@ def sought(text: str) -> list[tuple[Token, str]]:
     """What a line typed into a search box asks for; all of it must fit. Empty: nothing sensible."""
     digits = re.sub(r"[\s.+()-]", "", text)
     if digits.isascii() and digits.isdigit():
+        # No telephone number of ours has 9 or 12 digits; those of Hà Nội's cards begin with 001,
+        # which would pass for a call to America.
+        if _IDENTITY.fullmatch(digits) and "+" not in text:
+            return [(Token.IDENTITY, digits)]
         try:
             return [(Token.PHONE, normal(text.strip()))]
         except ValueError:
-            return [(Token.IDENTITY, digits)] if _IDENTITY.fullmatch(digits) else []
+            return []
     words = name_words(text)
     if len(words) == 1:
         return [(Token.GIVEN_NAME, words[0])]

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import delete, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
+from bluezone.server.keys import KeyUnavailable
 from bluezone.server.people.rules import Staff
 from bluezone.server.people.scope import EVERYWHERE, Scope
 from bluezone.server.register import rules
 from bluezone.server.register.rules import Details, Likeness, Token
 from bluezone.server.register.tables import Person, PersonToken
 from bluezone.server.sealing import Sealer
-from bluezone.server.secret_files import secret_file
+from bluezone.server.secret_files import old_key, secret_file
 from bluezone.web.catalogue import _
 
 FOUND_AT_MOST: Final = 50
@@ -31,26 +32,41 @@ _PLACE: Final = b"person"
 _DECODER: Final = msgspec.msgpack.Decoder(Details)
 
 
+def _place(person_id: int) -> tuple[bytes, bytes]:
+    return _PLACE, str(person_id).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Register:
     """The keys of the register: one seals details, one hashes what they are found by."""
 
     sealer: Sealer
     token_key: bytes = field(repr=False)
+    former_token_key: bytes | None = field(repr=False, default=None)  # during a rotation
 
     @classmethod
     def open(cls, secrets_folder: Path) -> "Register":
         """Raises KeyUnavailable."""
+        path = secrets_folder / "register-token-key"
+        former = old_key(path)
         return cls(
-            Sealer(secrets_folder, "register"), secret_file(secrets_folder / "register-token-key")
+            Sealer(secrets_folder, "register"),
+            secret_file(path),
+            secret_file(former) if former.exists() else None,
         )
 
     def details(self, person: Person) -> Details:
         """Open a record. Only for `look`, and for work that shows nobody anything (imports)."""
-        return _DECODER.decode(self.sealer.open(person.sealed, _PLACE))
+        return _DECODER.decode(self.sealer.open(person.sealed, *_place(person.id)))
 
-    def sealed(self, details: Details) -> bytes:
-        return self.sealer.seal(msgspec.msgpack.encode(details), _PLACE)
+    def sealed(self, person_id: int, details: Details) -> bytes:
+        """Details as they are kept in the row of this id, where alone they open."""
+        return self.sealer.seal(msgspec.msgpack.encode(details), *_place(person_id))
+
+    def macs(self, kind: Token, text: str) -> list[bytes]:
+        """What a text is found by: under the present key, and during a rotation the one before."""
+        keys = filter(None, (self.token_key, self.former_token_key))
+        return [rules.token_mac(kind, text, key) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +97,19 @@ async def add_many(
     rows = [
         Person(
             unit=unit,
-            sealed=register.sealed(details),
+            sealed=b"",
             created_at=now,
             updated_at=now,
             revision=0,
             household=None,
             merged_into=None,
         )
-        for details, unit in people
+        for _details, unit in people
     ]
     session.add_all(rows)
+    await session.flush()  # gives the numbers that details are sealed for
+    for row, (details, _unit) in zip(rows, people, strict=True):
+        row.sealed = register.sealed(row.id, details)
     await session.flush()
     await _write_tokens(
         session,
@@ -125,6 +144,40 @@ async def look(
     return person, Register.open(services.settings.secrets_folder).details(person)
 
 
+async def units_of(session: AsyncSession, person_ids: Iterable[int]) -> dict[int, str]:
+    """The paths of the units of these people, without records that were merged into another."""
+    rows = await session.execute(
+        select(Person.id, Person.unit).where(
+            Person.id.in_(list(person_ids)), Person.merged_into.is_(None)
+        )
+    )
+    return {row.id: row.unit for row in rows}
+
+
+async def details_of(
+    session: AsyncSession, register: Register, person_ids: Iterable[int]
+) -> dict[int, Details]:
+    """The details of several people, for a list; whoever shows it writes that to the audit."""
+    rows = await session.scalars(select(Person).where(Person.id.in_(set(person_ids))))
+    return {one.id: register.details(one) for one in rows}
+
+
+async def household_of(session: AsyncSession, person: Person) -> list[Person]:
+    """The others of a person's household, whoever answers for it first."""
+    head = person.household or person.id
+    rows = await session.scalars(
+        select(Person)
+        .where(
+            or_(Person.household == head, Person.id == head),
+            Person.id != person.id,
+            Person.merged_into.is_(None),
+        )
+        .order_by(Person.household.is_not(None), Person.id)
+        .limit(FOUND_AT_MOST)
+    )
+    return list(rows)
+
+
 async def change(
     session: AsyncSession,
     register: Register,
@@ -141,7 +194,7 @@ async def change(
         .where(Person.id == person.id, Person.revision == seen)
         .values(
             unit=unit,
-            sealed=register.sealed(details),
+            sealed=register.sealed(person.id, details),
             revision=Person.revision + 1,
             updated_at=now,
         )
@@ -169,7 +222,7 @@ async def find(session: AsyncSession, register: Register, scope: Scope, text: st
     conditions = [
         exists().where(
             PersonToken.person_id == Person.id,
-            PersonToken.mac == rules.token_mac(kind, word, register.token_key),
+            PersonToken.mac.in_(register.macs(kind, word)),
         )
         for kind, word in wanted
     ]
@@ -194,7 +247,12 @@ async def candidates(
     """
     compared = (Token.FULL_NAME, Token.PHONE, Token.IDENTITY)
     macs = [
-        [mac for kind, mac in rules.tokens(details, register.token_key) if kind in compared]
+        [
+            mac
+            for kind, text in rules.token_texts(details)
+            if kind in compared
+            for mac in register.macs(kind, text)
+        ]
         for details, _unit in people
     ]
     by_mac = await _people_by_mac(session, {mac for row in macs for mac in row}, scope)
@@ -244,3 +302,68 @@ async def _write_tokens(
     ]
     if values:
         await session.execute(insert(PersonToken), values)
+
+
+async def called(
+    session: AsyncSession, register: Register, people: Sequence[int], account_name: str
+) -> set[int]:
+    """Those of `people` (ids) whose full name is in the name of an account ("tran.thi.lan").
+
+    Nobody's details are opened for it. A single word names nobody.
+    """
+    words = rules.name_words(account_name.partition("@")[0].replace(".", " ").replace("_", " "))
+    if len(words) < 2:
+        return set()
+    rows = await session.scalars(
+        select(PersonToken.person_id).where(
+            PersonToken.person_id.in_(people),
+            PersonToken.mac.in_(register.macs(Token.FULL_NAME, " ".join(words))),
+        )
+    )
+    return set(rows)
+
+
+# --- rotation --------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What one batch of `renew_tokens` did; `last` is its last id, None after the last batch."""
+
+    changed: int
+    unreadable: int
+    last: int | None
+
+
+async def renew_tokens(
+    session: AsyncSession, register: Register, *, after: int, limit: int
+) -> Renewed:
+    """Compute what people are found by under the present key, for the next `limit` ids."""
+    people = (
+        await session.scalars(
+            select(Person)
+            .where(Person.id > after)
+            .order_by(Person.id)
+            .limit(limit)
+            .with_for_update()  # who changes a record meanwhile writes its tokens after us
+        )
+    ).all()
+    ids = [person.id for person in people]
+    kept: dict[int, set[bytes]] = {number: set() for number in ids}
+    for person_id, mac in await session.execute(
+        select(PersonToken.person_id, PersonToken.mac).where(PersonToken.person_id.in_(ids))
+    ):
+        kept[person_id].add(mac)
+    stale: list[tuple[int, Details]] = []
+    unreadable = 0
+    for person in people:
+        try:
+            details = register.details(person)
+        except KeyUnavailable:
+            unreadable += 1
+            continue
+        if kept[person.id] != {mac for _kind, mac in rules.tokens(details, register.token_key)}:
+            stale.append((person.id, details))
+    await session.execute(
+        delete(PersonToken).where(PersonToken.person_id.in_([one for one, _details in stale]))
+    )
+    await _write_tokens(session, register, stale)
+    return Renewed(len(stale), unreadable, ids[-1] if len(ids) == limit else None)

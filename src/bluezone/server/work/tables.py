@@ -18,12 +18,14 @@ class Team(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     unit: Mapped[str] = mapped_column(UnitPath)
     name: Mapped[str]
+    # New tasks of the unit and below go round this team by themselves.
+    automatic: Mapped[bool]
     created_at: Mapped[int]
     ended_at: Mapped[int | None]
 
 
 class TeamMember(Base):
-    """An account (of people) in a team; `last_assigned_at` makes the round-robin go round."""
+    """An account (of people) in a team; `turn` makes the round-robin go round."""
 
     __tablename__ = "team_members"
 
@@ -32,7 +34,7 @@ class TeamMember(Base):
     )
     account_id: Mapped[int] = mapped_column(primary_key=True, index=True)
     account_name: Mapped[str]
-    last_assigned_at: Mapped[int]
+    turn: Mapped[int]  # grows with each task given: whose is smallest is next
 
 
 class Task(Base):
@@ -52,6 +54,8 @@ class Task(Base):
         Index(
             "ix_tasks_open_team", "team_id", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN
         ),
+        # The lists of whoever leads: walked by due time, over many units.
+        Index("ix_tasks_open_due", "due_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index(None, "person_id"),
         Index(None, "closed_at"),
     )
@@ -65,10 +69,11 @@ class Task(Base):
     assignee_name: Mapped[str | None]
     state: Mapped[str]  # work.rules.TaskState
     due_at: Mapped[int]
-    made_by: Mapped[str | None] = mapped_column(unique=True)  # rule and occasion; none: by hand
+    made_by: Mapped[str | None] = mapped_column(unique=True)  # rule:person:occasion; none: by hand
     created_at: Mapped[int]
     closed_at: Mapped[int | None]
-    outcome: Mapped[str | None]  # work.rules.TaskOutcome
+    outcome: Mapped[str | None]  # work.rules.TaskOutcome; of a cancelled one work.rules.Stop
+    tries: Mapped[int]  # at which nobody was met or spoken to
     revision: Mapped[int]
 
 
@@ -87,3 +92,17 @@ class TaskEvent(Base):
     facts: Mapped[str]  # JSON without personal data
     note: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed
     form: Mapped[str | None]  # the number a form drew, so that one sent twice counts once
+
+
+class TaskHandover(Base):
+    """A task went from one unit to another: what the unit that gave it away still sees."""
+
+    __tablename__ = "task_handovers"
+    __table_args__ = (Index(None, "from_unit", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), index=True)
+    event_id: Mapped[int] = mapped_column(ForeignKey("task_events.id", ondelete="CASCADE"))
+    from_unit: Mapped[str] = mapped_column(UnitPath)
+    to_unit: Mapped[str] = mapped_column(UnitPath)
+    at: Mapped[int]
