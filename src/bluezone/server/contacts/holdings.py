@@ -40,7 +40,7 @@ async def endings(session: AsyncSession, people: Sequence[int]) -> dict[int, lis
             by_case = source is None or source in sources
             category = Category.CONTACT if by_case else Category.FAR_CONTACT
             found.setdefault(exposed, []).append(Ending(category, at))
-        if source in wanted:
+        if source is not None and source in wanted:
             found.setdefault(source, []).append(Ending(Category.OTHER, at))
     # Not when it was derived: every new rule derives it again.
     near = await session.execute(

@@ -43,7 +43,7 @@ REMOVED: Final = b"exposure-removed"
 class ContactError(Refused):
     """A field is not usable; `field` says which."""
 
-    def __init__(self, field: str, message: str, **values: object) -> None:
+    def __init__(self, field: str, message: str, **values: Any) -> None:
         super().__init__(422, f"contact-{field}", message, **values)
         self.field = field
 

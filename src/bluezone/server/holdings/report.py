@@ -46,6 +46,7 @@ from bluezone.server.invitations.service import KEPT_DAYS as INVITATION_KEPT_DAY
 from bluezone.server.linelists.rules import KEPT_DAYS as REPORT_KEPT_DAYS
 from bluezone.server.messaging.rules import MESSAGE_KEPT_SECONDS
 from bluezone.server.people.rules import FAILURES_KEPT_SECONDS
+from bluezone.server.register.importing import KEPT_SECONDS as IMPORT_KEPT_SECONDS
 from bluezone.server.tables import metadata
 from bluezone.server.tracing.rules import KEPT_SECONDS as HANDOVER_KEPT_SECONDS
 from bluezone.storage.database import Database
@@ -76,6 +77,7 @@ TIMED: Final = (
     Timed("staff_sessions", "expires_at", 0),
     Timed("sign_in_failures", "locked_until", FAILURES_KEPT_SECONDS),
     Timed("staff_invitations", "expires_at", 0),
+    Timed("import_files", "created_at", IMPORT_KEPT_SECONDS),
     Timed("reports", "made_at", REPORT_KEPT_DAYS * DAY_SECONDS),
     Timed("evidence_commitments", "hour", COMMITMENT_KEPT_SECONDS),
     Timed("evidence_used", "day", USED_KEPT_DAYS * DAY_SECONDS, DAY_SECONDS),
@@ -88,6 +90,7 @@ GO_WITH: Final = {
     "evidence_verdicts": "handovers",
     "handover_contents": "handovers",
     "handover_decisions": "handovers",
+    "person_pairs": "persons",
     "person_tokens": "persons",
     "cases": "persons",
     "case_diaries": "cases",
