@@ -223,7 +223,7 @@ ENTRIES: dict[str, Entry] = {
             "answer": "explained",
             "word": "x",
         }
-    ),  # fmt: skip
+    ),
     "POST /staff/people/{person}/citizen-code": record(form={}),
     "POST /v1/staff/people/{person}/citizen-code": record(),
     # messaging, news: of the nation
