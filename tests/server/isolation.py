@@ -35,8 +35,10 @@ from bluezone.server.people import invitations
 from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
 from bluezone.server.people.service import add_account, open_session
 from bluezone.server.places.units import NATION
+from bluezone.server.register import merging
 from bluezone.server.register import service as register
-from bluezone.server.register.rules import Details
+from bluezone.server.register.rules import Details, PairState
+from bluezone.server.register.tables import PersonPair
 from bluezone.server.tracing import service as inbox
 from bluezone.server.work import service as work
 from bluezone.server.work import teams
@@ -185,6 +187,31 @@ async def make_world(services: Services) -> World:
                 )
             ],
         )
+        pair = await register.add_many(
+            session,
+            keys,
+            [(Details(name="Hồ Hai Lần", identity="001090000001"), BA_DINH)] * 2,
+            now=now,
+        )
+        session.add(
+            PersonPair(
+                one_id=person.id,
+                other_id=exposed.id,
+                score=0.6,
+                state=PairState.OPEN.value,
+                at=now,
+                account_name=None,
+            )
+        )
+        merge = await merging.merge(
+            session,
+            services,
+            lan,
+            kept_id=pair[0].id,
+            merged_id=pair[1].id,
+            kept_seen=0,
+            merged_seen=0,
+        )
         place = await visits.add_place(
             session, unit=BA_DINH, name=texts["place"], kind=next(iter(PlaceKind)), now=now
         )
@@ -250,6 +277,7 @@ async def make_world(services: Services) -> World:
         "person": person,
         "contact": exposed,
         "case": case,
+        "merge": merge,
         "exposure": exposure,
         "place": place,
         "visit": visit,

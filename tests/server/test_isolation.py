@@ -43,6 +43,9 @@ PATHS = {
     "handover": "handover",
     "invitation_id": "invitation",
     "item": "news",
+    "merge_id": "merge",
+    "one_id": "person",
+    "other_id": "contact",
     "person": "person",
     "person_id": "person",
     "place_id": "place",
@@ -144,6 +147,43 @@ ENTRIES: dict[str, Entry] = {
     "GET /v1/staff/inbox/{handover}/diary": record("diary", at={"handover": "diary"}),
     "POST /staff/inbox/{handover}": record(form={**DECIDED, "seen": "0"}),
     "POST /v1/staff/inbox/{handover}": record(json={**DECIDED, "seen": 0}),
+    "POST /staff/inbox/{handover}/case": record(form={"case": "{case}"}, at={"handover": "diary"}),
+    # cases
+    "GET /staff/cases": listed("case"),
+    "GET /staff/cases/import": own(),
+    "POST /staff/cases/import": own(form={}, ok=(400, 422)),
+    "GET /staff/cases/new": own(),
+    "POST /staff/cases/new": own(form={"name": "x"}, ok=(422,)),
+    "GET /staff/cases/{case_id:int}": record("case"),
+    "GET /staff/cases/{case_id:int}/change": record("case"),
+    "POST /staff/cases/{case_id:int}/change": record("case", form={}, ok=(200, 303, 409, 422)),
+    "GET /staff/cases/{case_id:int}/close": record("case"),
+    "POST /staff/cases/{case_id:int}/close": record("case", form={}, ok=(400, 409, 422)),
+    "POST /staff/cases/{case_id:int}/reopen": record("case", form={}, ok=(409, 422)),
+    "POST /staff/cases/{case_id:int}/looked": record(form={}, ok=(303, 400, 409, 422)),
+    "POST /staff/cases/{case_id:int}/code": record("case", form={"way": "screen"}),
+    # cases: files that were handed in, and results, are of whoever did that
+    **{
+        f"{method} /staff/{where}/{{name}}{what}": Entry(
+            Reach.OTHERS, form={} if method == "POST" else None, at={"name": "00" * 16}
+        )
+        for where in ("cases/import", "results/file")
+        for method, what in (
+            ("GET", ""),
+            ("POST", ""),
+            ("POST", "/columns"),
+            ("GET", "/problems.csv"),
+        )
+    },
+    "GET /staff/results": own(),
+    "GET /staff/results/file": own(),
+    "POST /staff/results/file": own(form={}, ok=(400, 422)),
+    "POST /v1/staff/results": own(json=[], ok=(400, 422)),
+    # register: doubles
+    "GET /staff/duplicates": listed("person"),
+    "GET /staff/duplicates/{one_id:int}/{other_id:int}": record("person"),
+    "POST /staff/duplicates/{one_id:int}/{other_id:int}": record(form={"decision": "apart"}),
+    "POST /staff/duplicates/merges/{merge_id:int}/undo": record(form={}),
     # contacts
     "GET /staff/cases/{case_id}/contacts": record("contact"),
     "GET /staff/cases/{case_id}/contacts/new": record("case"),
@@ -304,7 +344,7 @@ def asked(name: str, entry: Entry, visitor: Visitor, world: World) -> httpx.Requ
     places |= {key: world.ids.get(value, value) for key, value in entry.at.items()}
     request: dict[str, Any] = {
         "method": method,
-        "url": f"http://127.0.0.1{path.format(**places)}",
+        "url": f"http://127.0.0.1{path.replace(':int}', '}').format(**places)}",
         "params": filled(entry.query, world),
     }
     if path.startswith("/staff"):
