@@ -93,9 +93,10 @@ def worker(services: Services, add_staff: AddStaff) -> Worker:
             assert account
             token, _expires = await people.open_session(session, account, services.now, 400 * 86400)
         async with services.database.read() as session:
-            found = await people.staff_of(session, token, services.now, 86400)
-        assert found
-        staff, _used_at = found
+            found = await people.staff_of(session, token, services.now, 400 * 86400)
+            assert found is not None
+            staff = found[0]
+        assert staff
         return staff.acting_as(frozenset({StaffRole.HEALTH_WORKER}))
 
     return make
