@@ -1,5 +1,7 @@
 """Who may call what: every route is walked, and nothing is open by omission."""
 
+import re
+
 import httpx
 import pytest
 from fastapi import APIRouter
@@ -74,7 +76,9 @@ async def test_an_outsider_gets_nothing_else(
     client: httpx.AsyncClient, method: str, route: APIRoute
 ) -> None:
     for headers in ({}, {"Authorization": "Bearer x"}, {"Cookie": "bluezone_session=x"}):
-        answer = await client.request(method, route.path, headers=headers)
+        # A path's number has to be one, or there is nothing at that address.
+        path = re.sub(r"\{\w+:int\}", "1", route.path)
+        answer = await client.request(method, path, headers=headers)
         if route.path.startswith("/staff"):
             assert (answer.status_code, answer.headers["location"]) == (303, "/staff/sign-in")
         else:

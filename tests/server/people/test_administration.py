@@ -11,10 +11,11 @@ from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.context import Services
 from bluezone.server.people import administration, rules
 from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
-from bluezone.server.people.service import grants_of
+from bluezone.server.people.service import Colleague, grants_of
 from bluezone.server.people.tables import StaffAccount
 from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details
+from bluezone.server.work import teams
 from bluezone.server.work.tables import Task, TaskEvent, TeamMember
 from tests.server.conftest import (
     BA_DINH,
@@ -208,13 +209,11 @@ async def test_who_leaves_has_nothing_any_more(
         session.add(_task(person.id, number))
         session.add(_task(person.id, number, state="done"))
         session.add(_task(person.id, number + 1))
-        await session.execute(
-            text("INSERT INTO teams (id, unit, name, created_at) VALUES (1, :unit, 'a', 0)"),
-            {"unit": BA_DINH},
+        worker = Staff(number, "lan", (Grant(WORKER, BA_DINH),)).acting_as(frozenset({WORKER}))
+        team = await teams.make(
+            session, worker, unit=BA_DINH, name="Đội một", automatic=False, now=NOON
         )
-        session.add(
-            TeamMember(team_id=1, account_id=number, account_name="lan", last_assigned_at=0)
-        )
+        await teams.add_member(session, team, Colleague(number, "lan", BA_DINH))
     ended = await client.post(f"/v1/staff/accounts/{number}/end", headers=quan)
     assert ended.json() == {"released_tasks": 1}
     assert (await client.get("/v1/staff/inbox", headers=lan)).status_code == 401
@@ -230,9 +229,7 @@ async def test_who_leaves_has_nothing_any_more(
         ]
         assert (await session.scalars(select(TeamMember))).all() == []
         events = (await session.scalars(select(TaskEvent))).all()
-        assert [(one.task_id, one.kind, one.account_id) for one in events] == [
-            (tasks[0].id, "released", number)
-        ]
+        assert [(one.task_id, one.kind) for one in events] == [(tasks[0].id, "released")]
         entry = (await session.scalars(select(AuditEntry).order_by(AuditEntry.at.desc()))).first()
         assert entry is not None
         assert (entry.action, entry.subject) == ("delete", f"account:{number}")
@@ -263,6 +260,7 @@ def _task(person: int, assignee: int, state: str = "open") -> Task:
         created_at=NOON,
         closed_at=None,
         outcome=None,
+        tries=0,
         revision=0,
     )
 
