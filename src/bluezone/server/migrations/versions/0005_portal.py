@@ -1,8 +1,4 @@
-"""The portal: people, cases, contacts, work, audit, versions of rules.
-
-The access log goes: the audit takes its place, whose entries are chained and cannot be made up
-afterwards. Nothing was released with it, so there is no old line to carry over.
-"""
+"""The portal: people, cases, contacts, evidence, work, audit, versions of rules."""
 
 import sqlalchemy as sa
 from alembic import op
