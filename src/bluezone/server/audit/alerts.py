@@ -60,7 +60,9 @@ async def check(services: Services, lease: Lease) -> None:
             entries = await _entries(session, account, now)
             looks = await _looks(session, services, entries)
             searches = [
-                Search(one.at, _found(one.detail)) for one in entries if one.detail.startswith(audit.SEARCH)
+                Search(one.at, _found(one.detail))
+                for one in entries
+                if one.detail.startswith(audit.SEARCH)
             ]
             for found in looking.unusual(looks, searches, rules, since):
                 await _tell(session, entries[-1], found, version)
