@@ -19,8 +19,6 @@ from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details
 from bluezone.server.register.service import Register
 
-DAY = 86_400
-
 
 def _bluezone(home: Path, *arguments: str) -> Result:
     return CliRunner().invoke(command, [*arguments, "--home", str(home)])
@@ -121,7 +119,7 @@ def test_retention_is_reported_and_what_is_late_is_named(home: Path) -> None:
     assert "persons (other): 1 rows, none too old (90 days after all was over)" in fine.output
     assert "SQLite's log: 0 rows, none too old (empty" in fine.output
     assert "Nothing is older than its rule allows." in fine.output
-    _change(home, f"UPDATE persons SET created_at = created_at - {100 * DAY}")
+    _change(home, "UPDATE persons SET created_at = created_at - 100 * 86400")
     late = _bluezone(home, "retention", "report")
     assert late.exit_code == 1
     assert "persons (other): 1 rows, 1 TOO OLD" in late.output
