@@ -11,6 +11,7 @@ from bluezone.clock import ManualClock
 from bluezone.server.cases.tables import Case, CaseEvent
 from bluezone.server.context import Services
 from bluezone.server.keys import KeyUnavailable
+from bluezone.server.linelists.tables import ReportSchedule
 from bluezone.server.messaging.rules import Message
 from bluezone.server.messaging.rules import Purpose as MessagePurpose
 from bluezone.server.messaging.service import outbox, outbox_sealer, put
@@ -23,10 +24,12 @@ from bluezone.server.rotation import service as rotation
 from bluezone.server.rotation.columns import NOT_SEALED, SEALED, SEARCH_KEY
 from bluezone.server.rotation.jobs import JOB
 from bluezone.server.rotation.tables import KeyRotation
+from bluezone.server.sealing import Sealer
 from bluezone.server.secret_files import old_key
 from bluezone.server.tables import metadata
 from bluezone.storage.lease import Lease
 from tests.server.conftest import BA_DINH, NOON, RunJob
+from tests.server.isolation import make_world
 
 AT_ONCE = 50
 PEOPLE = 130  # three batches
@@ -72,6 +75,8 @@ async def fill(services: Services, people: int = PEOPLE) -> list[Person]:
             unit=BA_DINH,
             status="open",
             reported_on="2021-01-20",
+            infectious_from="2021-01-18",
+            infectious_until="2021-01-30",
             rule_version=0,
             source="report",
             created_at=NOON,
@@ -86,6 +91,7 @@ async def fill(services: Services, people: int = PEOPLE) -> list[Person]:
                 case_id=case.id,
                 at=NOON,
                 kind="note",
+                revision=0,
                 account_id=1,
                 account_name="lan",
                 facts="{}",
@@ -228,3 +234,41 @@ async def found(services: Services, number: int) -> list[int]:
         [alike] = await register.candidates(session, keys, [(details(number), BA_DINH)])
     assert alike[0].person_id == rows[0].id
     return [row.id for row in rows]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_the_duties_seal_themselves_opens_as_the_list_says(
+    services: Services, clock: ManualClock, run_job: RunJob
+) -> None:
+    """Rows that every duty wrote by its own verbs: none may open with neither key."""
+    await make_world(services)
+    async with services.database.transaction() as session:
+        schedule = await session.scalar(select(ReportSchedule))
+        assert schedule is not None  # which that world fills in by itself
+        place = (b"report-reason", str(schedule.account_id).encode())
+        schedule.reason = Sealer(services.settings.secrets_folder, "reports").seal(b"x", *place)
+    sealed = await _sealed(services)
+    for column in ("persons.sealed", "handover_contents.sealed", "merges.undo"):
+        assert sealed[column], f"nothing to rotate in {column}"
+    await begin(services, *rotation.key_files())
+    await run_job(JOB)
+    clock.advance(2 * rotation.GRACE_SECONDS)
+    await run_job(JOB)
+    assert rotation.under_way(services.settings.secrets_folder) == []
+    after = await _sealed(services)
+    assert {name: len(rows) for name, rows in after.items()} == {
+        name: len(rows) for name, rows in sealed.items()
+    }
+    assert all(set(after[name]).isdisjoint(rows) for name, rows in sealed.items())
+
+
+async def _sealed(services: Services) -> dict[str, list[bytes]]:
+    async with services.database.read() as session:
+        return {
+            one.name: [
+                value
+                for value in await session.scalars(select(metadata.tables[one.table].c[one.column]))
+                if value
+            ]
+            for one in SEALED
+        }

@@ -60,7 +60,9 @@ async def check(services: Services, lease: Lease) -> None:
             entries = await _entries(session, account, now)
             looks = await _looks(session, services, entries)
             searches = [
-                Search(one.at, _found(one.detail)) for one in entries if one.subject == audit.SEARCH
+                Search(one.at, _found(one.detail))
+                for one in entries
+                if one.detail.startswith(audit.SEARCH)
             ]
             for found in looking.unusual(looks, searches, rules, since):
                 await _tell(session, entries[-1], found, version)
@@ -76,7 +78,7 @@ async def check(services: Services, lease: Lease) -> None:
 
 def _is_looking() -> ColumnElement[bool]:
     return or_(
-        AuditEntry.subject == audit.SEARCH,
+        (AuditEntry.action == Action.LIST.value) & AuditEntry.detail.startswith(audit.SEARCH),
         AuditEntry.subject.startswith(_PERSON)
         & AuditEntry.action.in_((Action.LOOK.value, Action.EXPORT.value)),
     )
@@ -99,7 +101,11 @@ async def _entries(session: AsyncSession, account: int, now: int) -> Sequence[Au
 async def _looks(
     session: AsyncSession, services: Services, entries: Sequence[AuditEntry]
 ) -> list[Look]:
-    rows = [(one, person) for one in entries if (person := _person(one.subject)) is not None]
+    rows = [
+        (one, person)
+        for one in entries
+        if one.action != Action.LIST and (person := _person(one.subject)) is not None
+    ]
     people = sorted({person for _one, person in rows})
     if not people:
         return []
@@ -123,7 +129,7 @@ def _person(subject: str) -> int | None:
 
 
 def _found(detail: str) -> int:
-    number = detail.partition("found=")[2]
+    number = detail.partition(audit.FOUND)[2]
     return int(number) if number.isdecimal() else 1
 
 

@@ -58,24 +58,33 @@ async def record(
 
 
 async def record_search(
-    session: AsyncSession, services: Services, staff: Staff, purpose: Purpose, *, found: int
+    session: AsyncSession,
+    services: Services,
+    staff: Staff,
+    purpose: Purpose,
+    *,
+    by: str,
+    found: int,
+    subject: str = "",
 ) -> None:
-    """Write a search for people down. What was typed is not kept, only how many it showed.
+    """Write a search for people down: `by` what, and how many it showed; not what was typed.
 
-    Searches that find nobody, one after the other, are how somebody tries out who is known here.
+    `subject`: the one person that it showed, if it was one. Searches that find nobody, one after
+    the other, are how somebody tries out who is known here.
     """
     await record(
         session,
         services,
         staff,
         Action.LIST,
-        subject=SEARCH,
+        subject=subject,
         purpose=purpose,
-        detail=f"found={found}",
+        detail=f"{SEARCH}{by} {FOUND}{found}",
     )
 
 
-SEARCH: Final = "search"
+SEARCH: Final = "search by "
+FOUND: Final = "found="
 
 
 async def _append(session: AsyncSession, chain: str, entry: Entry) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import VIETNAM
 from bluezone.server.audit import service as audit
-from bluezone.server.audit.rules import Action, Purpose
+from bluezone.server.audit.rules import Purpose
 from bluezone.server.cases import queries as cases
 from bluezone.server.cases.queries import CaseRow
 from bluezone.server.contacts import queries as contacts
@@ -87,14 +87,14 @@ async def search(
         for one in ids
         if one in details
     ]
-    await audit.record(
+    await audit.record_search(
         session,
         services,
         staff,
-        Action.LIST,
+        purpose,
+        by=asked.by.value,
+        found=len(found),
         subject=f"person:{found[0].person_id}" if len(found) == 1 else "",
-        purpose=purpose,
-        detail=f"search by {asked.by.value}: {len(found)} found",
     )
     return Results(found, len(ids) >= at_most)
 
