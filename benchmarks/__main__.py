@@ -1,4 +1,4 @@
-"""`./bluezone bench matching|air|export|upload|proximity|app|air-recordings [FOLDER] [--json]`."""
+"""`./bluezone bench NAME [FOLDER] [--json]`: what can be measured, and how it is printed."""
 
 import importlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-_NAMES = ("matching", "air", "export", "upload", "proximity", "app", "air-recordings")
+_NAMES = ("matching", "air", "export", "upload", "proximity", "app", "worklist", "air-recordings")
 _READS_A_FOLDER = ("air-recordings",)
 
 

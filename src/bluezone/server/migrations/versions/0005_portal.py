@@ -408,7 +408,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_tasks_open_unit",
-            ["unit", "due_at"],
+            ["unit", "kind", "due_at"],
             unique=False,
             sqlite_where=sa.text("state = 'open'"),
             postgresql_where=sa.text("state = 'open'"),
