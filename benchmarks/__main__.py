@@ -1,4 +1,4 @@
-"""`./bluezone bench NAME [FOLDER] [--json]`: what can be measured, and how it is printed."""
+"""`./bluezone bench NAME [FOLDER] [--json]`: the names are below."""
 
 import importlib
 import json
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import click
 
-_NAMES = ("matching", "air", "export", "upload", "proximity", "app", "worklist", "air-recordings")
+_NAMES = (
+    "matching", "air", "export", "upload", "proximity", "app", "ranks", "chains", "exports",
+    "worklist", "air-recordings",
+)  # fmt: skip
 _READS_A_FOLDER = ("air-recordings",)
 
 

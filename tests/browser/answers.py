@@ -55,6 +55,7 @@ def usual_settings(**change: Any) -> api.Settings:
         carrier="Viettel",
         phone_number="+84912345678",
         desktop_notices=True,
+        commitments=False,
     )
     for name, value in change.items():
         setattr(settings, name, value)

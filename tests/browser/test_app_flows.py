@@ -100,6 +100,8 @@ def test_details_are_seen_before_they_are_sent(visit: Visit) -> None:
     page.get_by_text("Con tôi").click()
     page.locator("#name").fill("Nguyễn Thị Lan")
     page.locator("#note").fill("Gọi buổi chiều")
+    expect(page.locator("[name=proof]")).not_to_be_checked()
+    page.locator("[name=proof]").check()
     page.get_by_role("button", name="English").click()
     expect(page.locator("#name")).to_have_value("Nguyễn Thị Lan")
     page.get_by_role("button", name="Tiếng Việt").click()
@@ -134,6 +136,7 @@ def test_details_are_seen_before_they_are_sent(visit: Visit) -> None:
             "commune": "20194",
             "about": "child",
             "days": True,
+            "proof": True,
             "note": "Gọi buổi chiều",
             "consent": True,
         },
@@ -280,6 +283,9 @@ def test_settings_take_effect_at_once(visit: Visit) -> None:
     _asked(page, visit, {"battery": "saving"})
     page.locator("#desktop_notices").uncheck()
     _asked(page, visit, {"desktop_notices": False})
+    expect(page.locator("#commitments")).not_to_be_checked()
+    page.locator("#commitments").check()
+    _asked(page, visit, {"commitments": True})
     page.locator("#commune").select_option(label="Thanh Khê")
     page.locator("#save-place").click()
     _asked(page, visit, {"commune": "20195", "carrier": "Viettel"})

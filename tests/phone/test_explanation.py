@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from bluezone.phone.explanation import PartOfDay, explain
+from bluezone.phone.explanation import explain
+from bluezone.protocol.day_parts import PartOfDay
 from bluezone.protocol.exposure import ExposureWindow, Infectiousness, ScanInstance
 from bluezone.protocol.keys import ReportType
 from bluezone.proximity import ExposureClass

@@ -7,6 +7,8 @@ import pytest
 
 from bluezone.protocol import deployment, export_pb2
 from bluezone.protocol.announcements import Announcement, HealthStation, News, Stations
+from bluezone.protocol.claim import Claim, ClaimedDay
+from bluezone.protocol.commitment import CommitmentAnswer, NightlyCommitment, OpenedLeaf
 from bluezone.protocol.handover import (
     ContactDetails,
     ExposureDay,
@@ -56,6 +58,11 @@ def test_every_role_is_told() -> None:
         UploadedKey,
         Index,
         ContactDetails,
+        NightlyCommitment,
+        CommitmentAnswer,
+        OpenedLeaf,
+        Claim,
+        ClaimedDay,
         ExposureDay,
         HandedDiary,
         HandoverSecret,

@@ -67,6 +67,23 @@ def test_only_who_is_in_range_looks_again_after_a_move() -> None:
     assert there.neighbours().stations == [far]
 
 
+def test_whoever_need_not_look_again_would_see_the_same() -> None:
+    air = Air(ManualClock(NOON), seed=3)
+    rng = np.random.default_rng(5)
+
+    def place() -> tuple[tuple[float, float], str]:
+        return (float(rng.uniform(0, 3000)), 0.0), f"room-{rng.integers(2)}"
+
+    stations = [air.join(*place()) for _ in range(20)]
+    for mover in rng.integers(len(stations), size=100).tolist():
+        stations[mover].move(*place())
+        for station in stations:
+            seen = station.neighbours()
+            again = air.survey(station)
+            assert seen.stations == again.stations
+            assert np.array_equal(seen.signals[0], again.signals[0])
+
+
 def test_who_leaves_is_gone_and_may_leave_twice() -> None:
     air = Air(ManualClock(NOON))
     a, b, c = (air.join((float(x), 0.0)) for x in range(3))

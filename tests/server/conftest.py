@@ -17,7 +17,7 @@ import uvicorn
 from bluezone.clock import ManualClock
 from bluezone.server import installation
 from bluezone.server.app import all_jobs, create_app, open_services
-from bluezone.server.config import Settings
+from bluezone.server.config import SecondFactor, Settings
 from bluezone.server.context import Services
 from bluezone.server.jobs import Scheduler
 from bluezone.server.people.passwords import hash_password
@@ -87,7 +87,14 @@ def home(installed: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(home: Path, database_url: str) -> Settings:
-    return Settings(home=home, database=database_url)
+    """Passwords alone sign in, and tests may move the clock by months: what the tests of these
+    things switch on."""
+    return Settings(
+        home=home,
+        database=database_url,
+        second_factor=SecondFactor.OPTIONAL,
+        session_idle_seconds=400 * 86400,
+    )
 
 
 @pytest.fixture
@@ -175,5 +182,5 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def mount(folder: Path, options: str) -> None:
     """Mount a file system in memory, or change the size of one."""
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     subprocess.run(command, check=True, capture_output=True, text=True)

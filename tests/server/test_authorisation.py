@@ -18,8 +18,11 @@ PUBLIC = {
     "GET /health/live",
     "GET /health/ready",
     "GET /moi/{code}",
+    "GET /toi",
+    "GET /v1/audit.json",
     "GET /v1/news.json",
     "GET /metrics",  # checks its own reader (test_health.py)
+    "GET /staff/join",
     "GET /staff/offline",  # the same page for everybody
     "GET /staff/sign-in",
     "GET /staff/worker.js",
@@ -28,7 +31,10 @@ PUBLIC = {
     "GET /v1/index.json",
     "GET /v1/stations/{province}.json",
     "GET /v1/trust.json",
+    "POST /staff/join",
     "POST /staff/sign-in",
+    "POST /v1/commitments",
+    "POST /toi",
     "POST /v1/handovers/details",
     "POST /v1/handovers/diary",
     "POST /v1/handovers/status",

@@ -61,6 +61,32 @@ async def test_it_sleeps_until_something_is_due(services: Services, clock: Manua
     assert await scheduler.run_due() == NOON + 600
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_clock_that_is_set_back_delays_no_retry(services: Services) -> None:
+    class SetBackOnce(ManualClock):
+        slept = 0.0
+
+        async def sleep(self, seconds: float) -> None:
+            if not self.slept:
+                self.set(NOON - 10 * HOUR)
+            self.slept += seconds
+            await super().sleep(seconds)
+
+    clock, work = SetBackOnce(NOON), Work()
+    object.__setattr__(services, "clock", clock)
+    work.fails = True
+    task = asyncio.create_task(Scheduler(services, [work.job]).run())
+    while not clock.slept:  # noqa: ASYNC110 - the clock tells no other way
+        await asyncio.sleep(0)
+    work.fails = False
+    while not work.ran_at:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert clock.slept == RETRY_SECONDS
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_what_a_round_deleted_is_in_no_log_of_the_database(services: Services) -> None:
     if not services.database.is_sqlite:
         pytest.skip("PostgreSQL's log has its own times (docs/threats.md)")

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from alembic import command
 from sqlalchemy import text
 
 from bluezone.server import migrations, tables
@@ -33,3 +34,32 @@ async def test_processes_that_start_together_take_turns(
         assert await connection.run_sync(migrations.differences) == []
     for one in others:
         await one.dispose()
+
+
+async def test_who_administered_the_nation_still_does(database: Database) -> None:
+    """Accounts of before the grants: SQLite drops a column by making the table anew, and takes
+    along what refers to it."""
+    async with database.transaction() as session:
+        for table in reversed(tables.metadata.sorted_tables):
+            await session.execute(text(f"DROP TABLE {table.name}"))
+        await session.execute(text("DROP TABLE alembic_version"))
+        connection = await session.connection()
+        await connection.run_sync(lambda one: command.upgrade(migrations.config(one), "0003"))
+        await session.execute(
+            text(
+                "INSERT INTO staff_accounts (id, name, password_hash, role, unit, created_at)"
+                " VALUES (1, 'quan', 'x', 'admin', '00004', 0), (2, 'lan', 'x', 'health-worker',"
+                " '00004', 0), (3, 'minh', 'x', 'health-worker', 'quoc-gia', 0)"
+            )
+        )
+    await migrations.upgrade(database)
+    async with database.read() as session:
+        accounts = await session.execute(text("SELECT name FROM staff_accounts ORDER BY id"))
+        grants = await session.execute(
+            text("SELECT account_id, role, unit FROM staff_grants ORDER BY account_id")
+        )
+        assert [tuple(row) for row in accounts] == [("quan",), ("lan",), ("minh",)]
+        assert [tuple(row) for row in grants] == [
+            (1, "admin", "vn"),
+            (3, "health-worker", "vn"),
+        ]

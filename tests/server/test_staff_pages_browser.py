@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from bluezone.clock import ManualClock
 from bluezone.protocol.handover import ExposureDay, HandoverState
 from bluezone.server.app import open_services
-from bluezone.server.config import Settings
+from bluezone.server.config import SecondFactor, Settings
 from bluezone.server.context import Services
 from bluezone.server.messaging import rules as messaging
 from bluezone.server.messaging.service import receipt_key
@@ -35,7 +35,7 @@ STAFF = (("lan", StaffRole.HEALTH_WORKER, BA_DINH), ("quan", StaffRole.ADMIN, NA
 
 @pytest.fixture
 async def services(home: Path, clock: ManualClock) -> AsyncIterator[Services]:
-    opened = await open_services(Settings(home=home), clock)
+    opened = await open_services(Settings(home=home, second_factor=SecondFactor.OPTIONAL), clock)
     await upgrade(opened.database)
     password_hash = await hash_password(PASSWORD)
     async with opened.database.transaction() as session:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -24,6 +25,13 @@ from bluezone.protocol.announcements import (
     seal_announcement,
 )
 from bluezone.protocol.beacon import encode_advertisement, encode_metadata
+from bluezone.protocol.claim import Claim, ClaimedDay
+from bluezone.protocol.commitment import (
+    CommittedDay,
+    NightlyCommitment,
+    key_content,
+    sighting_contents,
+)
 from bluezone.protocol.handover import (
     ContactDetails,
     ExposureDay,
@@ -44,6 +52,7 @@ from bluezone.protocol.keys import (
     rolling_proximity_identifier_key,
     rolling_proximity_identifiers,
 )
+from bluezone.protocol.sightings import SCAN_RECORD
 from bluezone.protocol.trust import (
     Role,
     RoleCertificate,
@@ -282,6 +291,31 @@ def announcements() -> dict[str, Any]:
     }
 
 
+def commitment() -> dict[str, Any]:
+    """A day's leaves -> places, salts, hashes -> the commitment -> openings -> a claim."""
+    secret = _bytes(0x40, 32)
+    heard = np.zeros(3, SCAN_RECORD)
+    heard["rpi"] = [np.void(_bytes(label, 16)) for label in (0x21, 0x21, 0x31)]
+    heard["aem"] = np.void(_bytes(7, 4))
+    heard["time"] = [_DAY * 86_400 + at for at in (60, 300, 360)]
+    heard["since_last_scan"], heard["rssi_mean"], heard["rssi_max"] = 240, -6125, -58
+    heard["packets"], heard["trusted_clock"] = 9, True
+    tek = TemporaryExposureKey(_bytes(0x20, 16), _DAY * 144)
+    contents = [key_content(tek, [-8, 4]), *sighting_contents(heard)]
+    tree = CommittedDay.of(_DAY, secret, contents)
+    opened = tree.open(contents[:2])
+    claim = Claim(published=[_bytes(0x50, 16)], days=[ClaimedDay(day=_DAY, leaves=opened)])
+    return {
+        "day": _DAY,
+        "secret": secret.hex(),
+        "contents": [content.hex() for content in contents],
+        "hashes": {str(place): tree.hashes[place].hex() for place in sorted(tree.hashes)},
+        "commitment": tree.commitment().hex(),
+        "message": msgspec.json.encode(NightlyCommitment(tree.commitment())).decode(),
+        "claim": msgspec.json.encode(claim).decode(),
+    }
+
+
 def make() -> dict[str, dict[str, Any]]:
     """All vectors, by the stem of their file."""
     random_signatures = envelope._ECDSA, exports._ECDSA
@@ -293,6 +327,7 @@ def make() -> dict[str, dict[str, Any]]:
             "documents": documents(),
             "upload": upload(),
             "handover": handover(),
+            "commitment": commitment(),
             "announcements": announcements(),
         }
     finally:

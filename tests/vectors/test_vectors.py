@@ -186,3 +186,23 @@ def test_hand_over_ids_and_invitation_codes_by_plain_libraries() -> None:
     assert vector["invitation_code"] == word
     for name in ("details", "diary"):
         assert base64.b64decode(json.loads(vector[name])["handover"]) == hashed
+
+
+def test_a_commitment_by_plain_libraries() -> None:
+    vector = _vector("commitment")
+    (day,) = json.loads(vector["claim"])["days"]
+    assert len(day["leaves"]) == 2
+    for leaf, content in zip(day["leaves"], vector["contents"], strict=False):
+        said, salt, path = (base64.b64decode(leaf[name]) for name in ("content", "salt", "path"))
+        assert said.hex() == content
+        node = hashlib.sha256(_prefixed(b"BZ1-COMMITMENT-LEAF", salt, said)).digest()
+        assert vector["hashes"][str(leaf["place"])] == node.hex()
+        for level in range(16):
+            beside = path[32 * level : 32 * level + 32]
+            pair = (beside, node) if leaf["place"] >> level & 1 else (node, beside)
+            node = hashlib.sha256(_prefixed(b"BZ1-COMMITMENT-NODE", *pair)).digest()
+        day_bytes = struct.pack(">I", day["day"])
+        found = hashlib.sha256(_prefixed(b"BZ1-COMMITMENT", day_bytes, node)).hexdigest()
+        assert found == vector["commitment"]
+    message = base64.b64decode(json.loads(vector["message"])["commitment"])
+    assert message.hex() == vector["commitment"]

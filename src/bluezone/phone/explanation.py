@@ -9,36 +9,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from bluezone.protocol.day_parts import PartOfDay
 from bluezone.protocol.exposure import ExposureWindow
-from bluezone.protocol.intervals import vietnam_time
 from bluezone.proximity import ExposureClass
 from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
-
-class PartOfDay(Enum):
-    """Parts of a Vietnamese day, in their order."""
-
-    NIGHT = "night"
-    MORNING = "morning"
-    NOON = "noon"
-    AFTERNOON = "afternoon"
-    EVENING = "evening"
-
-    @classmethod
-    def of(cls, unix_time: float) -> "PartOfDay":
-        """By the Vietnamese hour."""
-        hour = vietnam_time(unix_time).hour
-        return next(part for end, part in _PARTS_BY_END_HOUR if hour < end)
-
-
-_PARTS_BY_END_HOUR: Final = (
-    (5, PartOfDay.NIGHT),
-    (11, PartOfDay.MORNING),
-    (13, PartOfDay.NOON),
-    (18, PartOfDay.AFTERNOON),
-    (22, PartOfDay.EVENING),
-    (24, PartOfDay.NIGHT),
-)
 _PART_WORDS: Final = {
     PartOfDay.NIGHT: _("at night"),
     PartOfDay.MORNING: _("in the morning"),

@@ -28,6 +28,7 @@ from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.index import IndexedFile
 from bluezone.protocol.intervals import day_date, utc_day_number, vietnam_day_number
 from bluezone.protocol.key_table import KeyTable
+from bluezone.protocol.keys import TemporaryExposureKey
 from bluezone.protocol.matching import Matches, find_matches
 from bluezone.protocol.risk import RiskLevel, score
 from bluezone.protocol.sightings import ScanRecords
@@ -132,8 +133,8 @@ class ExposureCheck:
             except _RefusedFile as refusal:
                 fault, final = refusal.fault, refusal.final
             else:
-                found = self._find(export.keys, records)
-                self.exposures.accept(file, _release_day(file), found, len(export.keys))
+                found, matched = self._find(export.keys, records)
+                self.exposures.accept(file, _release_day(file), found, len(export.keys), matched)
                 read, keys = read + 1, keys + len(export.keys)
                 continue
             self.exposures.refuse(file, _release_day(file), fault, final=final)
@@ -175,21 +176,25 @@ class ExposureCheck:
         except ExportError as error:
             raise _RefusedFile(error.fault, final=True) from error
 
-    def _find(self, keys: KeyTable, records: "_Days") -> list[ExposureWindow]:
+    def _find(
+        self, keys: KeyTable, records: "_Days"
+    ) -> tuple[list[ExposureWindow], list[TemporaryExposureKey]]:
+        """The windows near these keys, and which keys were heard at all."""
         if not len(keys):
-            return []
+            return [], []
         heard = records.near(keys)
         matches = self._of_others(keys, find_matches(keys, heard))
         if not len(matches):
-            return []
+            return [], []
         known = [window.encounter or 0 for window in self.exposures.windows()]
-        return exposure_windows(
+        windows = exposure_windows(
             keys,
             heard,
             matches,
             self.documents.configuration.infectiousness,
             first_encounter=max(known, default=-1) + 1,
         )
+        return windows, [keys[row].tek for row in np.unique(matches.key_row).tolist()]
 
     def _of_others(self, keys: KeyTable, matches: Matches) -> Matches:
         """Without this phone's own keys: an echo of its own beacon is nobody's presence."""

@@ -4,9 +4,20 @@ from collections.abc import Sequence
 
 from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.store import Store
+from bluezone.protocol.deployment import ROLLING_PERIOD
 from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.index import IndexedFile
 from bluezone.protocol.intervals import day_number
+from bluezone.protocol.keys import TemporaryExposureKey
+from bluezone.protocol.unprintable import Unprintable
+
+
+class _Matched(Unprintable, frozen=True):
+    """A published key that was heard here."""
+
+    key: bytes
+    rolling_start: int
+    rolling_period: int
 
 
 class Exposures:
@@ -24,9 +35,17 @@ class Exposures:
         return [file for file in files if (file.name, file.sha256) not in settled]
 
     def accept(
-        self, file: IndexedFile, day: int, windows: Sequence[ExposureWindow], keys: int
+        self,
+        file: IndexedFile,
+        day: int,
+        windows: Sequence[ExposureWindow],
+        keys: int,
+        matched: Sequence[TemporaryExposureKey] = (),
     ) -> None:
-        """Settle a file of so many `keys` with what it showed: both or neither is kept."""
+        """Settle a file of so many `keys` with what it showed: both or neither is kept.
+
+        `matched` are its keys that were heard here, for a claim that its owner may send.
+        """
         with self._store.transaction():
             if not self.unread([file]):  # another process of this phone has just read it
                 return
@@ -36,6 +55,13 @@ class Exposures:
                 self._store.execute(
                     "INSERT INTO exposure_window (day, sealed) VALUES (?, ?)",
                     (day, self._store.seal(window, f"window:{day}")),
+                )
+            for tek in matched:
+                day = tek.rolling_start // ROLLING_PERIOD
+                kept = _Matched(tek.key, tek.rolling_start, tek.rolling_period)
+                self._store.execute(
+                    "INSERT INTO matched_key (day, sealed) VALUES (?, ?)",
+                    (day, self._store.seal(kept, f"matched:{day}")),
                 )
 
     def refuse(self, file: IndexedFile, day: int, fault: str, *, final: bool) -> None:
@@ -67,6 +93,18 @@ class Exposures:
             )
         ]
 
+    def matched(self) -> list[TemporaryExposureKey]:
+        """The published keys that were heard here, oldest day first. Raises StoreError."""
+        found: list[TemporaryExposureKey] = []
+        for day, sealed in self._store.execute(
+            "SELECT day, sealed FROM matched_key ORDER BY day, id"
+        ):
+            kept = self._store.open(sealed, f"matched:{day}", _Matched)
+            tek = TemporaryExposureKey(kept.key, kept.rolling_start, kept.rolling_period)
+            if tek not in found:
+                found.append(tek)
+        return found
+
     def warnings(self) -> list[ExposureWarning]:
         """The warnings given, oldest day first."""
         return [
@@ -87,11 +125,12 @@ class Exposures:
         with self._store.transaction():
             self._store.execute("DELETE FROM exposure_window")
             self._store.execute("DELETE FROM warning")
+            self._store.execute("DELETE FROM matched_key")
 
     def forget_before(self, day: int) -> int:
         """Delete what earlier days showed, and files that left the index long ago."""
         gone = 0
-        for table in ("exposure_window", "warning", "key_file"):
+        for table in ("exposure_window", "warning", "key_file", "matched_key"):
             where = f"FROM {table} WHERE day < ?"
             gone += self._store.execute(f"SELECT count(*) {where}", (day,))[0][0]
             self._store.execute(f"DELETE {where}", (day,))

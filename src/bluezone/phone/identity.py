@@ -3,9 +3,12 @@
 import os
 from typing import Final
 
+import msgspec
+
 from bluezone.phone.sealing import Entropy
 from bluezone.phone.store import Store
 from bluezone.protocol.beacon import RPI_BYTES, Beacon, encode_metadata
+from bluezone.protocol.commitment import MAX_POWERS
 from bluezone.protocol.deployment import (
     RETENTION_DAYS,
     ROLLING_PERIOD,
@@ -28,6 +31,7 @@ class _Kept(Unprintable, frozen=True):
     key: bytes
     rolling_period: int
     reported: bool = False
+    powers: tuple[int, ...] = ()  # dBm, that its beacons said
 
 
 class _OnAir(Unprintable, frozen=True):
@@ -37,6 +41,7 @@ class _OnAir(Unprintable, frozen=True):
     tek: TemporaryExposureKey
     identifiers: bytes
     aem_key: bytes
+    powers: tuple[int, ...]
 
     def covers(self, interval: int) -> bool:
         return self.tek.rolling_start <= interval < self.tek.rolling_end
@@ -87,6 +92,8 @@ class Identity:
             or self._sealed(on_air.tek.rolling_start) != on_air.sealed
         ):
             on_air = self._on_air = self._derive(self.current(now).rolling_start)
+        if tx_power not in on_air.powers:  # kept before it is on the air: it may be asked for
+            on_air = self._on_air = self._add_power(on_air, tx_power)
         rpi = on_air.rpi(interval)
         return Beacon(rpi, crypt_metadata(on_air.aem_key, rpi, encode_metadata(tx_power)))
 
@@ -99,7 +106,29 @@ class Identity:
             # Of a whole day: the key may be cut short and lengthened again.
             rolling_proximity_identifiers(TemporaryExposureKey(kept.key, start)),
             associated_encrypted_metadata_key(kept.key),
+            kept.powers,
         )
+
+    def _add_power(self, on_air: _OnAir, tx_power: int) -> _OnAir:
+        start = on_air.tek.rolling_start
+        with self._store.transaction():
+            kept = self._store.open(self._sealed(start), f"tek:{start}", _Kept)
+            # A radio that says another power each time is out of order: the last ones count.
+            powers = sorted((*kept.powers[-(MAX_POWERS - 1) :], tx_power))
+            self._keep(start, msgspec.structs.replace(kept, powers=tuple(powers)))
+        return self._derive(start)
+
+    def powers(self, tek: TemporaryExposureKey) -> tuple[int, ...]:
+        """Every power (dBm) that beacons of this key said. Raises StoreError."""
+        sealed = self._sealed(tek.rolling_start)
+        if not sealed:
+            return ()
+        return self._store.open(sealed, f"tek:{tek.rolling_start}", _Kept).powers
+
+    def of_day(self, day: int) -> list[TemporaryExposureKey]:
+        """The keys of a UTC day (since 1970-01-01), oldest first. Raises StoreError."""
+        first = day * ROLLING_PERIOD
+        return [tek for tek, _ in self._between(first, first + ROLLING_PERIOD - 1)]
 
     def _sealed(self, start: int) -> bytes:
         rows = self._store.execute("SELECT sealed FROM tek WHERE rolling_start = ?", (start,))
@@ -163,8 +192,13 @@ class Identity:
         return TemporaryExposureKey(key, start, period)
 
     def _put(self, start: int, key: bytes, period: int, *, reported: bool = False) -> None:
-        sealed = self._store.seal(_Kept(key, period, reported), f"tek:{start}")
-        self._store.execute(_PUT, (start, sealed))
+        sealed = self._sealed(start)
+        kept = self._store.open(sealed, f"tek:{start}", _Kept) if sealed else None
+        powers = kept.powers if kept and kept.key == key else ()
+        self._keep(start, _Kept(key, period, reported, powers))
+
+    def _keep(self, start: int, kept: _Kept) -> None:
+        self._store.execute(_PUT, (start, self._store.seal(kept, f"tek:{start}")))
 
     def _between(self, first: int, last: int) -> list[tuple[TemporaryExposureKey, bool]]:
         rows = self._store.execute(

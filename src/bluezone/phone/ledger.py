@@ -31,6 +31,9 @@ class Purpose(Enum):
     REPORT = _("Your report: the random keys of this phone. No name, no number, not whom you met.")
     DECOY = _("A decoy without content, so that nobody on the network can tell who reports.")
     DETAILS = _("Details that you chose to send to the health authority.")
+    COMMITMENT = _(
+        "A nightly proof of your day for later, if you ever want one: 32 random-looking bytes."
+    )
     DIARY = _("Your diary, which you chose to hand to the tracers.")
     ASKED = _("Asked what became of what you sent, or took it back.")
     NUMBER = _("Your telephone number, to send a code to it.")
@@ -50,6 +53,7 @@ _BY_PATH: Final = (
     ("/v1/handovers/details", Purpose.DETAILS),
     ("/v1/handovers/diary", Purpose.DIARY),
     ("/v1/handovers/", Purpose.ASKED),
+    ("/v1/commitments", Purpose.COMMITMENT),
     ("/v1/phone-numbers", Purpose.NUMBER),
     ("/v1/invitations/count", Purpose.INVITATIONS),
     ("/v1/invitations", Purpose.INVITED),

@@ -13,6 +13,7 @@ import msgspec
 
 from bluezone.clock import Clock, WallClock
 from bluezone.phone.authority.announcements import Announcements
+from bluezone.phone.authority.commitments import CommitmentEntry, Commitments
 from bluezone.phone.authority.handovers import Handover, Handovers, diary_of
 from bluezone.phone.authority.invitation import Invitations
 from bluezone.phone.authority.telephone import Telephone
@@ -43,6 +44,7 @@ from bluezone.phone.store import Store, StoreError, StoreFault
 from bluezone.phone.surroundings import Neighbour, Surroundings, mask
 from bluezone.phone.told import Kind, Messages, Told
 from bluezone.phone.tracer import Scan, Tracer
+from bluezone.protocol.claim import Claim
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.exposure import ExposureWindow
 from bluezone.protocol.handover import MAX_DIARY_RECORDS, About
@@ -102,6 +104,7 @@ class Everything(msgspec.Struct, frozen=True, kw_only=True):
     exposure_windows: list[ExposureWindow]
     reported_at: float | None
     handovers: list[Handover]
+    commitments: list[CommitmentEntry]
     messages: list[Told]
     exchanges: list[Exchange]
 
@@ -190,6 +193,9 @@ class Phone:
             Closeness(Handset(model=self._model)),
             on_warning=self._on_warning,
         )
+        self.commitments = Commitments(
+            store, self._diary, self._identity, self.ledger, clock, self._rng, entropy
+        )
         self._tracer = Tracer(
             self._radio,
             self._identity,
@@ -234,6 +240,7 @@ class Phone:
                 group.create_task(self._tracer.run())
                 group.create_task(self._check_loop())
                 group.create_task(self._chaff_loop())
+                group.create_task(self.commitments.run())
                 group.create_task(self._until_switched())
         except* _Switched:
             await self._fall_silent()
@@ -324,6 +331,18 @@ class Phone:
         if self.active is not was_active:
             self._switched.set()
 
+    def commit_nightly(self, consent: bool) -> None:
+        """The owner has agreed to nightly commitments, or withdraws that. Raises StoreError."""
+        if not consent:
+            self.choose(commitments_since=None)
+            self.commitments.forget_all()
+        elif self._settings.commitments_since is None:
+            self.choose(commitments_since=self._clock.now())
+
+    def claim(self) -> Claim | None:
+        """Proof of what was warned of, if the diary still holds any. Raises StoreError."""
+        return self.commitments.claim(self._checker.exposures.matched(), self.warnings())
+
     def begin(self) -> None:
         """The owner has agreed to what the app does. Raises StoreError."""
         self.choose(consented_at=self._clock.now(), stopped_at=None)
@@ -396,6 +415,7 @@ class Phone:
             exposure_windows=self._checker.exposures.windows(),
             reported_at=self._reported_at,
             handovers=self.handovers.all(),
+            commitments=self.commitments.entries(),
             messages=[told for _number, told in self.messages.all()],
             exchanges=self.ledger.entries(),
         )
@@ -478,7 +498,10 @@ class Phone:
         records = self._diary.records(today - RETENTION_DAYS, today)
         keys = self._reporter.reported_keys()
         newest = records[-MAX_DIARY_RECORDS:]
-        return await self.handovers.send_diary(diary_of(typed_code(code), about, keys, newest))
+        powers = {power for tek in keys for power in self._identity.powers(tek)}
+        return await self.handovers.send_diary(
+            diary_of(typed_code(code), about, keys, newest, powers)
+        )
 
     def diary_records(self) -> int:
         """How many records `hand_over_diary` would send. Raises StoreError."""
@@ -553,6 +576,7 @@ class Phone:
             self.ledger,
             self.messages,
             self.handovers,
+            self.commitments,
             self._reporter,
         )
         gone = sum(part.forget_before(first) for part in parts)

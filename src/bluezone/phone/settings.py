@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     commune: str | None = None
     carrier: str | None = None
     desktop_notices: bool = True
+    commitments_since: float | None = None  # the owner agreed to nightly commitments
     exposures_read_at: float = 0.0
 
 

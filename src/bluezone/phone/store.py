@@ -16,7 +16,7 @@ from bluezone.web.catalogue import DEFAULT_LANGUAGE, _, translate
 
 T = TypeVar("T")
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 # `day` is a day number (UTC, but Vietnamese of windows and warnings), left readable so that
 # retention works without unsealing; everything that says where a person was or whom they met
 # is sealed.
@@ -40,7 +40,12 @@ ALTER TABLE key_file ADD COLUMN keys INTEGER NOT NULL DEFAULT 0;
 # A file holds the scans of one day and a page for each day before: less to look through than
 # an index is to keep at every scan.
 _THIRD: Final = "DROP INDEX scan_by_day"
-_STEPS: Final = (_FIRST, _SECOND, _THIRD)  # from one version of the file to the next
+# Days of both are UTC: that of a commitment, and that of a published key which was heard here.
+_FOURTH: Final = """
+CREATE TABLE commitment (day INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
+CREATE TABLE matched_key (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, sealed BLOB NOT NULL)
+"""
+_STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)  # from one version of the file to the next
 _BUSY_SECONDS: Final = 5.0
 _KEY_CHECK: Final = "key-check"
 

@@ -34,6 +34,13 @@ UPLOAD_BODY_BYTES: Final = 4096  # every upload has this size, so chaff cannot b
 CODE_DIGITS: Final = 12
 CODE_TTL_SECONDS: Final = 3600
 
+# --- confirmation from both sides --------------------------------------------------------
+# Every opening has this many nodes, however few or many people were met that day.
+COMMITMENT_DEPTH: Final = 16
+# A commitment goes out this soon after its key day has ended: the day's keys are public two
+# hours after that at the earliest, and a record counts only if it was committed before.
+COMMITMENT_SPREAD_SECONDS: Final = 100 * 60
+
 # --- the app ----------------------------------------------------------------------------
 # Where a phone serves its pages to its owner: the same port always, a browser keeps its cookie
 # by it, and a code's link leads there.
@@ -46,3 +53,6 @@ TAG_CONFIGURATION: Final = b"BZ1-CONFIGURATION"
 TAG_UPLOAD: Final = b"BZ1-UPLOAD"
 TAG_NEWS: Final = b"BZ1-NEWS"
 TAG_STATIONS: Final = b"BZ1-STATIONS"
+TAG_COMMITMENT: Final = b"BZ1-COMMITMENT"
+TAG_COMMITMENT_LEAF: Final = b"BZ1-COMMITMENT-LEAF"
+TAG_COMMITMENT_NODE: Final = b"BZ1-COMMITMENT-NODE"

@@ -14,6 +14,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from bluezone.protocol.claim import MAX_CLAIM_BYTES, Claim
+from bluezone.protocol.commitment import MAX_POWERS
 from bluezone.protocol.unprintable import Unprintable
 from bluezone.protocol.upload import UploadedKey
 
@@ -22,13 +24,14 @@ ID_BYTES: Final = 32
 # The fortnight in which a contact can fall ill, and as long again for calls that nobody
 # answers and decisions that are changed. Then service and phone both forget.
 KEPT_DAYS: Final = 30
-MAX_DETAILS_BYTES: Final = 16 * 1024
+MAX_DETAILS_BYTES: Final = 16 * 1024 + MAX_CLAIM_BYTES
 # Fourteen very busy days; 32 bytes each, and in base64 the size below.
 MAX_DIARY_RECORDS: Final = 100_000
 MAX_DIARY_BYTES: Final = 5 * 1024 * 1024
 
 _Short = Annotated[str, msgspec.Meta(max_length=120)]
 _Iso = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
+_Power = Annotated[int, msgspec.Meta(ge=-127, le=127)]
 _Id = Annotated[bytes, msgspec.Meta(min_length=ID_BYTES, max_length=ID_BYTES)]
 
 
@@ -71,13 +74,15 @@ class ContactDetails(Unprintable, frozen=True, forbid_unknown_fields=True, kw_on
     days: Annotated[tuple[ExposureDay, ...], msgspec.Meta(max_length=15)] = ()
     note: Annotated[str, msgspec.Meta(max_length=500)] = ""
     language: Annotated[str, msgspec.Meta(max_length=5)] = "vi"
+    claim: Claim | None = None  # proof of the encounters, under a consent of its own
 
 
 class HandedDiary(Unprintable, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A case's diary for assisted tracing, under the one-time code of the report.
 
     `keys` are a copy of this phone's keys for the tracers alone; `records` are packed
-    `SCAN_RECORD`s (`bluezone.protocol.sightings`).
+    `SCAN_RECORD`s (`bluezone.protocol.sightings`). `powers` (dBm) are all that its beacons said
+    in the time of these keys.
     """
 
     handover: _Id
@@ -85,6 +90,9 @@ class HandedDiary(Unprintable, frozen=True, forbid_unknown_fields=True, kw_only=
     about: About = About.SELF
     keys: Annotated[list[UploadedKey], msgspec.Meta(max_length=30)]
     records: bytes
+    powers: Annotated[list[_Power], msgspec.Meta(max_length=MAX_POWERS)] = msgspec.field(
+        default_factory=list
+    )
 
 
 class HandoverSecret(Unprintable, frozen=True, forbid_unknown_fields=True):

@@ -125,10 +125,9 @@ class Neighbours:
     """The slow part of hearing: geometry as of the last move. Arrays have a row for each."""
 
     stations: list[Station]
-    base: Floats  # level without bodies, pockets and offsets of pairs, dBm
-    bearing: Floats  # direction towards each, radians
-    me: np.uint64  # whose neighbours they are; words that noise is made of
-    people: Words
+    # Level without bodies, pockets and offsets of pairs (dBm), and direction towards each
+    # (radians); words that noise is made of: whose neighbours they are, and their own.
+    signals: tuple[Floats, Floats, np.uint64, Words]
 
 
 class Air:
@@ -161,13 +160,16 @@ class Air:
 
     def moved(self, station: Station) -> None:
         """Take over a station's new place; who could hear it before or can now looks again."""
-        for place in (self._xy[station.index].copy(), station.position):
-            offset = self._xy - place
-            self._stale |= np.hypot(offset[:, 0], offset[:, 1]) < self._reach
-        self._stale[station.index] = True
+        self._look_again_around(station.index)
         self._xy[station.index] = station.position
         self._space[station.index] = self._space_number(station.space)
+        self._look_again_around(station.index)
         self.version += 1
+
+    def _look_again_around(self, index: int) -> None:
+        offset = self._xy - self._xy[index]
+        reach = np.where(self._space == self._space[index], self._reach, self._reach_through_wall)
+        self._stale |= np.hypot(offset[:, 0], offset[:, 1]) < reach
 
     def is_stale(self, station: Station) -> bool:
         """Whether somebody in range of `station` has moved since its last `survey`."""
@@ -194,18 +196,11 @@ class Air:
             self.physics, me, self._xy, self._space, self._sent, self._received, _MARGIN_DB
         )
         stations = [self.stations[row] for row in rows.tolist()]
-        return Neighbours(stations, base, bearing, self._word[me], self._word[rows])
+        return Neighbours(stations, (base, bearing, self._word[me], self._word[rows]))
 
     def levels(self, neighbours: Neighbours, time: float) -> Floats:
         """Level (dBm) of each neighbour at Unix `time`, before the fading of each packet."""
-        return law.levels(
-            self.physics,
-            neighbours.base,
-            neighbours.bearing,
-            neighbours.me,
-            neighbours.people,
-            float(time),
-        )
+        return law.levels(self.physics, *neighbours.signals, float(time))
 
     def _space_number(self, space: str) -> int:
         return self._spaces.setdefault(space, len(self._spaces))
@@ -218,8 +213,10 @@ class Air:
         self._word = np.array([s.word for s in self.stations], np.uint64)
         self._sent = np.array([s.sent_dbm for s in self.stations], np.float64)
         self._received = np.array([s.receiving_db for s in self.stations], np.float64)
-        # Metres beyond which nobody hears anybody.
-        budget = max(self._sent, default=0.0) + max(self._received, default=0.0)
-        self._reach = law.reach(self.physics, budget + _MARGIN_DB - self.physics.floor_dbm)
+        # Metres beyond which nobody hears anybody in the same space, and in another.
+        strongest = max(self._sent, default=0.0) + max(self._received, default=0.0)
+        budget = strongest + _MARGIN_DB - self.physics.floor_dbm
+        self._reach = law.reach(self.physics, budget)
+        self._reach_through_wall = law.reach(self.physics, budget - self.physics.wall_db)
         self._stale = np.ones(len(self.stations), np.bool_)
         self.version += 1

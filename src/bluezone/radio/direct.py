@@ -17,7 +17,7 @@ from bluezone.radio.air import (
     Station,
 )
 from bluezone.radio.interface import Capabilities, RadioError, RadioState, Sighting
-from bluezone.radio.physics import Window, receive
+from bluezone.radio.physics import Window, hear
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,9 @@ def hear_window(
     most = math.ceil(seconds / ADVERTISING_INTERVAL_SECONDS) + 1
     # Drawn flat: for a shape, numpy first computes its size, in Python.
     shape, size = (2, len(on_air), most), 2 * len(on_air) * most
-    received = receive(
+    row, broadcasts, stopped = zip(*on_air, strict=True)
+    draw = station.rng
+    received = hear(
         air.physics,
         Window(
             seconds,
@@ -172,12 +174,16 @@ def hear_window(
             ADVERTISING_INTERVAL_SECONDS,
             ADV_DELAY_SECONDS,
         ),
-        air.levels(neighbours, start + seconds / 2)[[row for row, _, _ in on_air]],
-        np.array([broadcast.start - start for _, broadcast, _ in on_air]),
-        np.array([stopped - start for _, _, stopped in on_air]),
-        station.rng.random(size).reshape(shape),
-        station.rng.random(len(on_air)),
-        station.rng.standard_normal(size).reshape(shape),
+        start,
+        neighbours.signals,
+        np.array(row),
+        np.array([broadcast.start for broadcast in broadcasts]),
+        np.array(stopped),
+        (
+            draw.random(size).reshape(shape),
+            draw.random(len(on_air)),
+            draw.standard_normal(size).reshape(shape),
+        ),
     )
     packets = received.rssi.tolist()
     air.statistics.offered += received.offered
@@ -186,8 +192,8 @@ def hear_window(
 
     sightings = []
     position = 0
-    for (_, broadcast, _), count, first in zip(
-        on_air, received.counts.tolist(), received.first.tolist(), strict=True
+    for broadcast, count, first in zip(
+        broadcasts, received.counts.tolist(), received.first.tolist(), strict=True
     ):
         if count:
             following = position + count

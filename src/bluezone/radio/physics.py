@@ -355,3 +355,28 @@ def receive(
                 rssi[arrived] = np.int64(strength)
                 arrived += 1
     return Received(counts, first, rssi[:arrived].copy(), offered)
+
+
+@_compiled
+def hear(
+    physics: AirPhysics,
+    window: Window,
+    start: float,
+    neighbours: tuple[Floats, Floats, np.uint64, Words],
+    row: Integers,
+    began: Floats,
+    stopped: Floats,
+    draws: tuple[Floats, Floats, Floats],
+) -> Received:
+    """`receive` of broadcasts that neighbours began and stopped at Unix times.
+
+    `neighbours` is what `levels` takes, `row` the sender of each broadcast among them; `draws`
+    are the `uniforms`, `phases` and `normals` of `receive`. `start` is the window's, in Unix
+    time. One call from Python instead of two: handing over the arguments is most of either.
+    """
+    base, bearing, me, people = neighbours
+    uniforms, phases, normals = draws
+    level = levels(physics, base, bearing, me, people, start + window.seconds / 2)[row]
+    return receive(
+        physics, window, level, began - start, stopped - start, uniforms, phases, normals
+    )

@@ -12,28 +12,49 @@ from starlette.staticfiles import StaticFiles
 
 from bluezone.clock import Clock
 from bluezone.protocol.trust import read_certificates
-from bluezone.server import access_log, configuration, downloads, health
-from bluezone.server.authorisation import authorise, check_routes, is_page
+from bluezone.server import configuration, downloads, health
+from bluezone.server.audit import jobs as audit_jobs
+from bluezone.server.audit import routes as audit
+from bluezone.server.authorisation import NEXT_PAGE, authorise, check_routes, is_page
 from bluezone.server.bodies import BodyLimit, BodyLimits
+from bluezone.server.cases import import_pages as cases_imports
+from bluezone.server.cases import jobs as cases_jobs
+from bluezone.server.cases import laboratory_routes as laboratory
+from bluezone.server.cases import routes as cases
 from bluezone.server.config import Settings
+from bluezone.server.contacts import jobs as contacts_jobs
+from bluezone.server.contacts import person_routes, place_routes
+from bluezone.server.contacts import routes as contacts
 from bluezone.server.context import Services
 from bluezone.server.diagnosis import jobs as diagnosis_jobs
 from bluezone.server.diagnosis import routes as diagnosis
 from bluezone.server.errors import EXPECTED_ERRORS, Refused, as_refused, refusal_response
+from bluezone.server.evidence import jobs as evidence_jobs
+from bluezone.server.evidence import routes as evidence
+from bluezone.server.holdings import jobs as holdings_jobs
+from bluezone.server.holdings import routes as holdings
 from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
 from bluezone.server.limits import Limits
+from bluezone.server.linelists import jobs as linelists_jobs
+from bluezone.server.linelists import routes as linelists
+from bluezone.server.linelists import search_routes
 from bluezone.server.messaging import routes as messaging
 from bluezone.server.messaging.sending import LocalOutbox
 from bluezone.server.metrics import Metrics
 from bluezone.server.news import jobs as news_jobs
 from bluezone.server.news import routes as news
 from bluezone.server.pages import refusal_page
+from bluezone.server.people import accounts as people_accounts
+from bluezone.server.people import joining, own_account
 from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
+from bluezone.server.register import routes as register
 from bluezone.server.requests import Requests, log_failure
+from bluezone.server.rotation import jobs as rotation_jobs
+from bluezone.server.situation import routes as situation
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
 from bluezone.server.tracing import routes as tracing
@@ -48,21 +69,42 @@ from bluezone.web.pages import STATIC
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     downloads.router,  # first: nearly every request is for these, and routes are tried in turn
     people.router,
+    own_account.router,
+    joining.router,
+    people_accounts.router,
     diagnosis.router,
     tracing.router,
     inbox.router,
+    evidence.router,
+    contacts.router,
+    person_routes.router,
+    place_routes.router,
     messaging.router,
     places.router,
     news.router,
     invitations.router,
+    cases_imports.router,  # before the cases: "import" is no number
+    cases.router,
+    laboratory.router,
+    register.router,
     work.router,
     work_teams.router,
     work_interface.router,
+    situation.router,
+    search_routes.router,
+    linelists.router,
+    audit.router,
+    holdings.router,
     health.router,
 )
 
 
-BODY_LIMITS: Final[dict[str, BodyLimit]] = {**tracing.BODY_LIMITS}
+BODY_LIMITS: Final[dict[str, BodyLimit]] = {
+    **tracing.BODY_LIMITS,
+    **cases_imports.BODY_LIMITS,
+    **laboratory.BODY_LIMITS,
+    **evidence.BODY_LIMITS,
+}
 
 
 def all_jobs(settings: Settings) -> list[Job]:
@@ -70,14 +112,21 @@ def all_jobs(settings: Settings) -> list[Job]:
     return [
         *diagnosis_jobs.jobs(settings),
         *tracing_jobs.jobs,
+        *evidence_jobs.jobs,
+        *contacts_jobs.jobs,
         *messaging.jobs,
         *places_jobs.jobs,
         *news_jobs.jobs,
         *invitations.jobs,
         *people.jobs,
-        *access_log.jobs,
+        *register.jobs,
+        *cases_jobs.jobs,
+        *audit_jobs.jobs,
+        *rotation_jobs.jobs,
+        *holdings_jobs.jobs,
         *configuration.jobs,
         *work_jobs.jobs,
+        *linelists_jobs.jobs,
     ]
 
 
@@ -136,6 +185,7 @@ def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAP
                 BodyLimits,
                 general=BodyLimit(services.settings.max_body_bytes, services.settings.body_seconds),
                 routes=BODY_LIMITS,
+                answer=_answer,
             ),
         ],
         exception_handlers=dict.fromkeys(EXPECTED_ERRORS, _refuse),
@@ -158,6 +208,6 @@ def _answer(request: Request, refused: Refused) -> Response:
     """A refusal in the form its reader expects."""
     if not is_page(request):
         return refusal_response(refused)
-    if refused.status_code == 401:
-        return RedirectResponse("/staff/sign-in", 303)
+    if refused.error in NEXT_PAGE:
+        return RedirectResponse(NEXT_PAGE[refused.error], 303)
     return refusal_page(request, refused)

@@ -15,6 +15,14 @@ class Environment(StrEnum):
     DEMO = "demo"  # the only one whose time another process may drive
 
 
+class SecondFactor(StrEnum):
+    """Whether a password alone signs anybody in."""
+
+    BY_ENVIRONMENT = "by-environment"
+    REQUIRED = "required"
+    OPTIONAL = "optional"  # asked of those who have one
+
+
 class SettingError(ValueError):
     """A setting is not usable; the operator must change it."""
 
@@ -53,6 +61,14 @@ class Settings:
         "clients choose the address that limits count against.",
     ] = "127.0.0.1"
     session_seconds: Annotated[int, "A staff member signs in once for a working shift."] = 8 * 3600
+    session_idle_seconds: Annotated[
+        int, "Without a request for so long a session ends: somebody left the room."
+    ] = 3600
+    second_factor: Annotated[
+        SecondFactor,
+        "`required`: whoever signs in needs an authenticator app; `optional`: whoever has one. "
+        "`by-environment` is `required` in production, where nothing else is allowed.",
+    ] = SecondFactor.BY_ENVIRONMENT
     metrics_token: Annotated[
         str, "Bearer token for /metrics; empty: only this machine itself may read them."
     ] = field(default="", repr=False)
@@ -77,6 +93,13 @@ class Settings:
     index_spread_seconds: Annotated[
         int, "Phones ask for a new index spread over this time, lest all ask at once."
     ] = 900
+
+    @property
+    def second_factor_required(self) -> bool:
+        """Whether a password alone signs nobody in."""
+        if self.second_factor is SecondFactor.BY_ENVIRONMENT:
+            return self.environment is Environment.PRODUCTION
+        return self.second_factor is SecondFactor.REQUIRED
 
     @property
     def database_url(self) -> str:
@@ -120,6 +143,11 @@ def load_settings(environment: Mapping[str, str], **given: Any) -> Settings:
     settings = Settings(**values)
     for variable, one in known.items():
         _check_range(variable, getattr(settings, one.name))
+    if settings.environment is Environment.PRODUCTION and not settings.second_factor_required:
+        raise SettingError(
+            "BLUEZONE_SECOND_FACTOR=optional lets staff in by a password alone; "
+            "only BLUEZONE_ENVIRONMENT=demo allows it"
+        )
     return settings
 
 

@@ -45,6 +45,11 @@ def remember_visitor(request: Request, response: Response, secret: str) -> None:
     set_cookie(request, response, _VISITOR_COOKIE, secret, 24 * 3600)
 
 
+def adopt_session(request: Request, token: str) -> None:
+    """Bind the forms of this answer to a session that was opened while answering."""
+    request.cookies[SESSION_COOKIE] = token
+
+
 async def check(request: Request) -> None:
     """Raises Refused (403) unless the form carries the token of this browser's page."""
     form = await request.form()
@@ -55,6 +60,7 @@ async def check(request: Request) -> None:
         or secret is None
         or not hmac.compare_digest(_token(secret).encode(), given.encode())
     ):
+        await form.close()  # it may hold a file
         raise Refused(
             403,
             "form-expired",

@@ -5,6 +5,7 @@ began in the current slot has finished; after downtime it runs once, at once, an
 what it missed.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,13 +60,19 @@ class Scheduler:
     async def run(self) -> None:
         """Run what is due, sleep until more is; until cancelled."""
         while True:
-            wake_at = await self.run_due()
-            await self._services.clock.sleep(max(0.0, wake_at - self._services.clock.now()))
+            await self._sleep_until(await self.run_due())
+
+    async def _sleep_until(self, wake_at: float) -> None:
+        clock = self._services.clock
+        before = now = clock.now()
+        while before <= now < wake_at:  # or the clock was set back
+            await clock.sleep(min(wake_at - now, _LOOK_SECONDS))
+            before, now = now, clock.now()
 
     async def run_due(self) -> float:
         """One round: run each job that is due. Returns the time of the next round."""
         now = self._services.clock.now()
-        wake_at = now + _LOOK_SECONDS
+        wake_at = math.inf
         ran = False
         try:
             last = await self._last_runs()
@@ -135,7 +142,6 @@ class Scheduler:
 
     async def _finish(self, job: Job, lease: Lease, started: int) -> None:
         async with self._services.database.transaction() as session:
-            await lease.confirm(session)
             done = {"started_at": started}
             statement = upsert(session, JobRun).values(name=job.name, **done)
             await session.execute(

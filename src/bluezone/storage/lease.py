@@ -1,6 +1,7 @@
 """Leases: of all processes of the service, at most one does a job."""
 
 import secrets
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -31,7 +32,7 @@ class Lease:
     """One process's claim to a name. It runs out after `seconds` unless confirmed or taken again.
 
     Work done under it is safe even from a process that slept through its lease, if the
-    transaction that finishes it calls `confirm`.
+    transaction that finishes it calls `confirm` or `release_in`.
     """
 
     def __init__(
@@ -75,12 +76,17 @@ class Lease:
             row.expires_at = now + self._seconds
 
     async def release(self) -> None:
-        """Let go at once instead of when it runs out."""
-        async with self._database.transaction() as session:
-            await self.release_in(session)
+        """Let go at once instead of when it runs out; nothing happens if it is another's."""
+        with suppress(LeaseLost):
+            async with self._database.transaction() as session:
+                await self.release_in(session)
 
     async def release_in(self, session: AsyncSession) -> None:
-        """Let go when this transaction commits."""
-        await session.execute(
-            delete(LeaseRow).where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
+        """Let go when this transaction commits. Raises LeaseLost: then it must not commit."""
+        gone = await session.scalar(
+            delete(LeaseRow)
+            .where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
+            .returning(LeaseRow.name)
         )
+        if gone is None:
+            raise LeaseLost(self.name)

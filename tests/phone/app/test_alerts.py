@@ -7,8 +7,9 @@ import pytest
 
 from bluezone.phone.app.alerts import Alerts
 from bluezone.phone.authority.announcements import AnnouncementError
-from bluezone.phone.explanation import ExposureWarning, PartOfDay
+from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.told import Kind
+from bluezone.protocol.day_parts import PartOfDay
 from bluezone.radio.direct import DirectRadio
 from bluezone.radio.interface import RadioState
 from tests.phone.app.conftest import Asking, MakeWorld, make_asking

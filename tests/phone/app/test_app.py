@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 
 from bluezone.phone.app import contacts, reporting, status
 from bluezone.phone.app.interface import ReportWish
-from bluezone.phone.explanation import ExposureWarning, PartOfDay
+from bluezone.phone.explanation import ExposureWarning
 from bluezone.phone.phone import Phone
 from bluezone.phone.store import StoreError
 from bluezone.phone.told import Kind, Told
+from bluezone.protocol.day_parts import PartOfDay
 from tests.phone.app.conftest import Asking, make_asking
 from tests.phone.conftest import EPOCH, World
 
@@ -259,6 +261,31 @@ def test_the_preview_is_exactly_what_would_be_sent(asking: Asking) -> None:
         assert part in preview["raw"]
     assert "Con tôi" in [line["value"]["vi"] for line in preview["lines"]]
     assert asking.world.national.requests == []
+
+
+def test_nightly_proofs_wait_for_consent_and_end_with_it(asking: Asking) -> None:
+    asking.ask("POST", "start", {"consent": True})
+    assert asking.ask("GET", "settings")["commitments"] is False
+    assert asking.ask("POST", "settings", {"commitments": True})["commitments"] is True
+    since = asking.phone.settings.commitments_since
+    assert since is not None
+    asking.ask("POST", "settings", {"commitments": True, "language": "en"})
+    assert asking.phone.settings.commitments_since == since
+    asking.world.run(asking.phone.commitments.send_due())
+    assert len(asking.phone.everything().commitments) == 1
+    assert asking.ask("POST", "settings", {"commitments": False})["commitments"] is False
+    assert asking.phone.everything().commitments == []
+
+
+def test_proof_is_asked_for_apart_and_said_to_be_missing(asking: Asking) -> None:
+    """No warning, no proof; and without the wish the message has no word of it."""
+    asking.ask("POST", "start", {"consent": True})
+    preview = asking.ask("POST", "details/preview", {"name": "Hoa", "proof": True})
+    assert "no longer holds" in preview["lines"][-1]["value"]["en"]
+    assert json.loads(preview["raw"])["claim"] is None
+    plain = asking.ask("POST", "details/preview", {"name": "Hoa"})
+    assert all("Proof" not in line["label"]["en"] for line in plain["lines"])
+    asking.ask("POST", "details/preview", {"proof": True}, 400)
 
 
 def test_settings_are_kept_over_a_restart(world: World) -> None:

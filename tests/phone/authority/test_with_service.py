@@ -13,11 +13,12 @@ from sqlalchemy import select
 
 from bluezone.phone.authority.announcements import AnnouncementError
 from bluezone.phone.authority.handovers import Handover, details_of
-from bluezone.phone.explanation import ExposureWarning, PartOfDay, WhoKnows
+from bluezone.phone.explanation import ExposureWarning, WhoKnows
 from bluezone.phone.phone import Phone
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.phone.told import Kind
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
+from bluezone.protocol.day_parts import PartOfDay
 from bluezone.protocol.handover import (
     About,
     ContactDetails,

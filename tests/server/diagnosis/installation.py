@@ -31,7 +31,7 @@ from bluezone.protocol.upload import (
 )
 from bluezone.server import keys as role_keys
 from bluezone.server.app import create_app, open_services
-from bluezone.server.config import Settings
+from bluezone.server.config import SecondFactor, Settings
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.tables import ExportBatch, PublishedKey
 from bluezone.server.people import service as people
@@ -242,6 +242,8 @@ async def running(
         **{
             "answer_seconds": 0.0,
             "export_minimum_keys": 200,
+            "second_factor": SecondFactor.OPTIONAL,
+            "session_idle_seconds": 400 * 86400,
             **settings,
         },
     )

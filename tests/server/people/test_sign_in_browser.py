@@ -8,7 +8,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from bluezone.clock import ManualClock
 from bluezone.server.app import open_services
-from bluezone.server.config import Settings
+from bluezone.server.config import SecondFactor, Settings
 from bluezone.server.context import Services
 from bluezone.server.migrations import upgrade
 from bluezone.server.people.passwords import hash_password
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 async def served(home: Path, clock: ManualClock) -> AsyncIterator[str]:
-    services = await open_services(Settings(home=home), clock)
+    services = await open_services(Settings(home=home, second_factor=SecondFactor.OPTIONAL), clock)
     await upgrade(services.database)
     await _add_lan(services)
     async with serving(services) as (host, port):

@@ -21,7 +21,10 @@ from bluezone.phone.app.interface import (
 )
 from bluezone.phone.authority.handovers import Handover as KeptHandover
 from bluezone.phone.authority.handovers import details_of
-from bluezone.phone.explanation import HOTLINE, ExposureWarning, PartOfDay, part_words
+from bluezone.phone.explanation import HOTLINE, ExposureWarning, part_words
+from bluezone.protocol.claim import Claim
+from bluezone.protocol.commitment import KeyLeaf, read_content
+from bluezone.protocol.day_parts import PartOfDay
 from bluezone.protocol.handover import About, ContactDetails, HandoverState
 from bluezone.protocol.phone_number import normal
 from bluezone.web.catalogue import LANGUAGES, _, in_all_languages, translate
@@ -143,7 +146,7 @@ async def preview_details(app: App, wish: Details) -> Preview:
     plain = msgspec.to_builtins(message)
     plain["handover"] = "(random, drawn when it is sent)"
     return Preview(
-        lines=_lines(message),
+        lines=_lines(wish, message),
         raw=msgspec.json.format(msgspec.json.encode(plain), indent=2).decode(),
         bytes=len(msgspec.json.encode(message)),
         recipient=in_all_languages(AUTHORITY),
@@ -217,9 +220,15 @@ def _message(app: App, wish: Details) -> ContactDetails:
         warnings=app.phone.warnings() if wish.days else [],
         note=wish.note,
         language=app.phone.settings.language,
+        claim=app.phone.claim() if wish.proof else None,
     )
     if not (
-        message.name or message.phone_number or message.commune or message.days or message.note
+        message.name
+        or message.phone_number
+        or message.commune
+        or message.days
+        or message.note
+        or message.claim
     ):
         raise Refused.saying(
             400, "details-empty", _("There is nothing to send yet. Fill in at least one of these.")
@@ -238,7 +247,7 @@ def _message(app: App, wish: Details) -> ContactDetails:
         ) from error
 
 
-def _lines(message: ContactDetails) -> list[PreviewLine]:
+def _lines(wish: Details, message: ContactDetails) -> list[PreviewLine]:
     nothing = in_all_languages(_NOTHING)
     place = commune(message.commune) if message.commune else None
 
@@ -268,4 +277,27 @@ def _lines(message: ContactDetails) -> list[PreviewLine]:
         PreviewLine(in_all_languages(_("About")), in_all_languages(ABOUT[message.about])),
         *[PreviewLine(in_all_languages(_("Contact")), day) for day in days],
         PreviewLine(in_all_languages(_("Your words")), typed(message.note)),
+        *([_proof_line(message.claim)] if wish.proof else []),
     ]
+
+
+def _proof_line(claim: Claim | None) -> PreviewLine:
+    label = in_all_languages(_("Proof of the encounters"))
+    if claim is None:
+        return PreviewLine(label, in_all_languages(_("nothing: your diary no longer holds them")))
+    opened = [read_content(leaf.content, day.day) for day in claim.days for leaf in day.leaves]
+    keys = sum(isinstance(leaf, KeyLeaf) for leaf in opened)
+    committed = [day for day in claim.days if any(leaf.path for leaf in day.leaves)]
+    return PreviewLine(
+        label,
+        in_all_languages(
+            _(
+                "{keys} random keys of your phone, and {identifiers} identifiers that it heard of"
+                " the confirmed case, with times and signal strengths; days with a nightly proof:"
+                " {days}"
+            ),
+            keys=keys,
+            identifiers=len(opened) - keys,
+            days=len(committed),
+        ),
+    )

@@ -111,6 +111,7 @@ class Settings(Answer):
     carrier: str | None
     phone_number: str | None  # confirmed by a code
     desktop_notices: bool
+    commitments: bool  # agreed to nightly commitments, so that encounters can be proved later
 
 
 class ChangeSettings(Question):
@@ -123,6 +124,7 @@ class ChangeSettings(Question):
     commune: str | msgspec.UnsetType | None = msgspec.UNSET
     carrier: str | msgspec.UnsetType | None = msgspec.UNSET
     desktop_notices: bool | msgspec.UnsetType = msgspec.UNSET
+    commitments: bool | msgspec.UnsetType = msgspec.UNSET  # false deletes what opens them
 
 
 class Start(Question):
@@ -273,6 +275,7 @@ class Details(Question):
     commune: str = ""
     about: AboutWhom = "self"
     days: bool = True  # send the warning's days, parts and minutes
+    proof: bool = False  # agreed to open the records of these encounters, and the days' keys
     note: str = ""
     consent: bool = False
 

@@ -153,6 +153,7 @@ async def settings(app: App) -> Settings:
         carrier=kept.carrier,
         phone_number=receipt.phone_number if receipt else None,
         desktop_notices=kept.desktop_notices,
+        commitments=kept.commitments_since is not None,
     )
 
 
@@ -165,7 +166,10 @@ async def change_settings(app: App, wish: ChangeSettings) -> Settings:
     }
     _check_commune(chosen.get("commune"))
     _check_carrier(chosen.get("carrier"))
+    nightly = chosen.pop("commitments", None)
     app.phone.choose(**chosen)
+    if nightly is not None:
+        app.phone.commit_nightly(nightly)
     return await settings(app)
 
 

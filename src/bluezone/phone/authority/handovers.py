@@ -7,7 +7,7 @@ service has withdrawn it.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -19,6 +19,8 @@ from bluezone.phone.sealing import Entropy
 from bluezone.phone.service import ServiceError, ServiceFault
 from bluezone.phone.store import Store
 from bluezone.phone.told import Kind, Messages, Told
+from bluezone.protocol.claim import Claim
+from bluezone.protocol.commitment import MAX_POWERS
 from bluezone.protocol.deployment import RETENTION_DAYS
 from bluezone.protocol.handover import (
     KEPT_DAYS,
@@ -308,6 +310,7 @@ def details_of(
     warnings: Sequence[ExposureWarning],
     note: str,
     language: str,
+    claim: Claim | None = None,
 ) -> ContactDetails:
     """The message, complete but for its id. A receipt of another number is left out."""
     proof = receipt if receipt is not None and receipt.phone_number == phone_number else None
@@ -330,13 +333,18 @@ def details_of(
         ),
         note=note.strip(),
         language=language,
+        claim=claim,
     )
 
 
 def diary_of(
-    code: str, about: About, keys: Sequence[TemporaryExposureKey], records: ScanRecords
+    code: str,
+    about: About,
+    keys: Sequence[TemporaryExposureKey],
+    records: ScanRecords,
+    powers: Collection[int] = (),
 ) -> HandedDiary:
-    """The message, complete but for its id."""
+    """The message, complete but for its id; `powers` (dBm) are those of these keys' beacons."""
     return HandedDiary(
         handover=bytes(32),
         code=code,
@@ -348,6 +356,7 @@ def diary_of(
             for tek in keys
         ],
         records=records.tobytes(),
+        powers=sorted(powers)[-MAX_POWERS:],
     )
 
 

@@ -1,7 +1,7 @@
 """The verbs of diagnosis: issue a code, exchange it, check an upload. Nothing here commits."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol import blind_rsa
 from bluezone.protocol.deployment import CODE_TTL_SECONDS
-from bluezone.protocol.keys import DiagnosisKey, ReportType
+from bluezone.protocol.keys import DiagnosisKey, ReportType, TemporaryExposureKey
 from bluezone.protocol.upload import KeyUpload, PermissionRequest, upload_digest
 from bluezone.server.diagnosis import rules
-from bluezone.server.diagnosis.tables import Code
+from bluezone.server.diagnosis.tables import Code, ExportBatch, PublishedKey
 from bluezone.server.errors import Refused
 from bluezone.server.keys import PermissionKey, RoleKeys
 from bluezone.web.catalogue import _
@@ -181,6 +181,34 @@ def check_permission(
         "permission-mismatch",
         _("The permission does not belong to these keys. Please report again with a new code."),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedKey:
+    """A key as it was published, and since when (Unix time) anybody could have it."""
+
+    tek: TemporaryExposureKey = field(repr=False)
+    at: int
+
+
+async def released(
+    session: AsyncSession, keys: Collection[bytes], now: int
+) -> dict[bytes, ReleasedKey]:
+    """Those of `keys` that are public now. What still waits is nobody's business."""
+    rows = await session.execute(
+        select(
+            PublishedKey.key,
+            PublishedKey.rolling_start,
+            PublishedKey.rolling_period,
+            ExportBatch.end,
+        )
+        .join(ExportBatch, ExportBatch.id == PublishedKey.batch_id)
+        .where(PublishedKey.key.in_(keys), ExportBatch.end <= now)
+    )
+    return {
+        key: ReleasedKey(TemporaryExposureKey(key, start, period), end)
+        for key, start, period, end in rows
+    }
 
 
 def _digest(grant: Grant) -> bytes:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import structlog
 from fastapi import APIRouter, Request, Response
 
 from bluezone.protocol.intervals import vietnam_time
@@ -15,8 +14,9 @@ from bluezone.protocol.phone_number import (
     normal,
 )
 from bluezone.protocol.unprintable import Unprintable
-from bluezone.server import access_log
-from bluezone.server.access_log import Look
+from bluezone.server.audit import service as audit
+from bluezone.server.audit.rules import Action
+from bluezone.server.audit.rules import Purpose as LookPurpose
 from bluezone.server.authorisation import SignedIn, allows, public
 from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services
@@ -44,8 +44,6 @@ WRONG_NUMBER_CODES: Final = Budget(
 
 # Abroad there are numbers that earn by the message; a stranger could have us pay them.
 _VIETNAM: Final = "+84"
-
-_log = structlog.get_logger()
 
 router = APIRouter()
 jobs = [Job("messaging-retention", 3600, service.forget_old)]
@@ -86,13 +84,7 @@ async def _send_code(
         code = await service.new_code(session, number, pepper, now)
         message = rules.number_code_message(number, code, language)
         place = await service.put(session, sealer, message, now)
-    try:
-        state = await services.sender.send(message)
-    except Exception as error:  # whatever a carrier does, the answer is the same
-        _log.error("message not sent", purpose=message.purpose.value, exc_info=error)
-        return
-    async with services.database.transaction() as session:
-        await service.sent(session, place, state, services.now)
+    await service.deliver(services, place, message)
 
 
 @router.post("/v1/phone-numbers/confirm")
@@ -184,6 +176,13 @@ async def outbox(services: Parts, staff: SignedIn) -> Response:
 
 async def _outbox(services: Services, staff: Staff) -> list[KeptMessage]:
     async with services.database.transaction() as session:
-        access_log.record(session, services, staff, Look.OUTBOX, None)
+        await audit.record(
+            session,
+            services,
+            staff,
+            Action.LOOK,
+            subject="outbox",
+            purpose=LookPurpose.ADMINISTRATION,
+        )
         sealer = service.outbox_sealer(services.settings.secrets_folder)
         return list(await service.outbox(session, sealer))

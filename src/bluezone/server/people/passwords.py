@@ -33,7 +33,7 @@ def _verify(password_hash: str | None, password: str) -> bool:
         _HASHER.verify(password_hash or _nobodys_hash(), password)
     except VerificationError:
         return False
-    return password_hash is not None
+    return bool(password_hash)  # empty: an account that has none any more
 
 
 @cache

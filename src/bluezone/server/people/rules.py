@@ -1,11 +1,13 @@
-"""Decisions about staff: roles, names, passwords, lockout."""
+"""Decisions about staff: roles, who may give them, names, passwords, lockout."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from bluezone.server.people.scope import NOWHERE, Scope, is_within
+from bluezone.server.people.scope import EVERYWHERE, NOWHERE, Scope, is_within
+from bluezone.server.places.units import NATION
 from bluezone.web.catalogue import _
 
 MIN_PASSWORD_CHARACTERS: Final = 12
@@ -14,6 +16,8 @@ FREE_FAILURES: Final = 5
 FIRST_LOCK_SECONDS: Final = 30
 LONGEST_LOCK_SECONDS: Final = 15 * 60  # longer would hand attackers a way to shut people out
 FAILURES_KEPT_SECONDS: Final = 24 * 3600
+INVITATION_SECONDS: Final = 72 * 3600  # a weekend
+UNFINISHED_SECONDS: Final = 15 * 60  # between the password and the second factor
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 # NIST SP 800-63B, 5.1.1.2: length and a list of the expected, no rules of composition.
@@ -50,6 +54,14 @@ class Grant:
     unit: str
 
 
+class Stage(StrEnum):
+    """How far a session has come."""
+
+    CODE = "code"  # the password was right, the second factor is missing
+    ENROL = "enrol"  # the same, and there is no second factor yet
+    OPEN = "open"
+
+
 @dataclass(frozen=True, slots=True)
 class Staff:
     """A signed-in member of staff. `scope`: where the endpoint's roles were granted to them."""
@@ -58,6 +70,7 @@ class Staff:
     name: str
     grants: tuple[Grant, ...]
     scope: Scope = NOWHERE
+    stage: Stage = Stage.OPEN
 
     @property
     def unit(self) -> str:
@@ -75,7 +88,28 @@ class Staff:
     def acting_as(self, roles: frozenset[StaffRole]) -> "Staff":
         """The same person, with the scope that these roles give them."""
         units = (grant.unit for grant in self.grants if grant.role in roles)
-        return Staff(self.account_id, self.name, self.grants, Scope.over(units))
+        return replace(self, scope=Scope.over(units))
+
+
+# Whoever works with a shell on the service's machine; the audit knows them as account 0.
+OPERATOR: Final = Staff(0, "operator", (Grant(StaffRole.ADMIN, NATION),), EVERYWHERE)
+
+
+def may_give(giver: Staff, grant: Grant) -> bool:
+    """Whether `giver` may give or take this grant: an administrator, for their whole subtree.
+
+    Administrators are made and unmade from above alone, so that two of one unit cannot shut each
+    other out; those of the nation by the operator.
+    """
+    if grant.role is StaffRole.ADMIN and giver != OPERATOR:
+        above, _dot, _own = grant.unit.rpartition(".")
+        return bool(above) and giver.holds(StaffRole.ADMIN, above)
+    return giver.holds(StaffRole.ADMIN, grant.unit)
+
+
+def may_manage(giver: Staff, grants: Iterable[Grant]) -> bool:
+    """Whether `giver` may do to an account what concerns all of its grants: end it, renew it."""
+    return all(may_give(giver, grant) for grant in grants)
 
 
 NAME_TAKEN: Final = _("An account of this name exists already.")

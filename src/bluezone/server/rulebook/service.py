@@ -57,3 +57,13 @@ async def add_version(
         )
     )
     return version
+
+
+async def of_version(session: AsyncSession, kind: str, shipped: _Rules, version: int) -> _Rules:
+    """The content of one version of a kind, in force or not. Raises KeyError for an unknown one."""
+    if version == 0:
+        return shipped
+    row = await session.get(RuleVersion, (kind, version))
+    if row is None:
+        raise KeyError(version)
+    return msgspec.json.decode(row.content, type=type(shipped))

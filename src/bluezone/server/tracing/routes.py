@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 
 from bluezone.protocol.handover import (
@@ -11,15 +12,19 @@ from bluezone.protocol.handover import (
     HandedDiary,
     HandoverAnswer,
     HandoverSecret,
+    HandoverState,
     handover_id,
 )
 from bluezone.server.authorisation import public
 from bluezone.server.bodies import BodyLimit, json_answer, read_json
+from bluezone.server.contacts import service as contacts
 from bluezone.server.context import Parts, Services
 from bluezone.server.diagnosis import service as diagnosis
 from bluezone.server.diagnosis.guessing import GUESSES
 from bluezone.server.diagnosis.pepper import code_pepper
 from bluezone.server.errors import Refused
+from bluezone.server.evidence import service as evidence
+from bluezone.server.evidence.rules import check_claim
 from bluezone.server.limits import Budget, Rule, client_subject
 from bluezone.server.places import service as places
 from bluezone.server.sealing import Sealer
@@ -42,9 +47,12 @@ QUESTIONS: Final = Rule("hand-over questions by address", 1_200, 3600)
 
 # A diary is five megabytes at most, over a mobile network; 16 of them at a time are 80 MB.
 BODY_LIMITS: Final = {
-    "/v1/handovers/details": BodyLimit(MAX_DETAILS_BYTES, 10.0),
+    # Proof of encounters makes them larger: 64 of them at a time are 50 MB.
+    "/v1/handovers/details": BodyLimit(MAX_DETAILS_BYTES, 60.0, at_once=64, at_once_by_client=8),
     "/v1/handovers/diary": BodyLimit(MAX_DIARY_BYTES, 120.0, at_once=16, at_once_by_client=2),
 }
+
+_WITHDRAWN: Final = "withdrawn"  # what a contact made of the hand-over is taken back for
 
 router = APIRouter()
 
@@ -56,6 +64,9 @@ async def details(request: Request, services: Parts) -> Response:
     DETAILS.spend(services.limits, _host(request))
     content = await read_json(request, ContactDetails)
     rules.check_details(content)
+    claim = content.claim
+    if claim is not None:
+        check_claim(claim)
     folder = services.settings.secrets_folder
     sealer, digest = service.inbox_sealer(folder), service.message_digest(folder, content)
     async with services.database.transaction() as session:
@@ -63,12 +74,14 @@ async def details(request: Request, services: Parts) -> Response:
         answer = await service.receive(
             session,
             sealer,
-            content,
+            msgspec.structs.replace(content, claim=None),  # kept apart, and not for as long
             digest,
             unit=unit,
             code_mac=None,
             now=services.now,
         )
+        if claim is not None and answer.state is not HandoverState.WITHDRAWN:
+            await evidence.keep_claim(session, folder, content.handover, claim, services.now)
     return json_answer(answer)
 
 
@@ -103,7 +116,7 @@ async def _receive_diary(
             raise
     GUESSES.require(services.limits, host)
     async with services.database.transaction() as session:
-        return await service.receive(
+        answer = await service.receive(
             session,
             sealer,
             content,
@@ -112,6 +125,10 @@ async def _receive_diary(
             code_mac=code.mac,
             now=services.now,
         )
+        await evidence.remember_diary(
+            session, folder, content.handover, {one.key for one in content.keys}
+        )
+    return answer
 
 
 @router.post("/v1/handovers/status")
@@ -131,6 +148,8 @@ async def withdraw(request: Request, services: Parts) -> Response:
     handover = await _asked(request, services)
     async with services.database.transaction() as session:
         answer = await service.withdraw(session, _sealer(services), handover, services.now)
+        await contacts.remove_exposures_of(session, services, handover, by="", reason=_WITHDRAWN)
+        await evidence.forget(session, handover)
     await services.database.forget_deleted()
     return json_answer(answer)
 

@@ -182,6 +182,18 @@ def _no_handover() -> Refused:
     )
 
 
+async def handed_diary(
+    session: AsyncSession, sealer: Sealer, handover: bytes
+) -> tuple[HandedDiary, int] | None:
+    """A diary and when it came (Unix time); None once it was withdrawn, or for anything else."""
+    row = await session.get(Handover, handover)
+    content = await session.get(HandoverContent, handover)
+    if row is None or content is None or row.kind != Kind.DIARY.value:
+        return None
+    opened = _opened(sealer, row, content)
+    return (opened, row.received_at) if isinstance(opened, HandedDiary) else None
+
+
 # --- the staff's side ------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -30,6 +30,7 @@ function draw(settings) {
     province: settings.province,
     about: "self",
     days: true,
+    proof: false,
     note: "",
   };
   if (step === "form" && $("#details-form")) keep(); // typed already when the language changes
@@ -55,6 +56,7 @@ function keep() {
     phone_number: form.phone_number,
     about: form.about,
     days: form.days,
+    proof: form.proof,
     note: form.note,
     commune: commune ?? "",
     province,
@@ -62,8 +64,8 @@ function keep() {
 }
 
 function question() {
-  const { name, phone_number, commune, about, days, note } = wish;
-  return { name, phone_number, commune, about, days, note };
+  const { name, phone_number, commune, about, days, proof, note } = wish;
+  return { name, phone_number, commune, about, days, proof, note };
 }
 
 function field(name, label, options = {}) {
@@ -117,6 +119,13 @@ function form() {
       { type: "checkbox", name: "days", checked: wish.days },
       t("Also send the days of the warning"),
       t("Day, part of the day and minutes. No place, and nobody else."),
+    ),
+    choice(
+      { type: "checkbox", name: "proof", checked: wish.proof },
+      t("Also send proof of these encounters"),
+      t(
+        "I agree to open what my phone recorded of the phone of the confirmed case on these days, and the random keys of my phone of these days. With them the service can look whether the other phone recorded mine, and then it deletes them. Nobody else you met is in it.",
+      ),
     ),
     field("note", t("Something else to tell"), {
       tag: "textarea",

@@ -59,6 +59,19 @@ function draw(settings) {
     ),
   );
   numberForm("#number", settings, (fresh) => show(fresh));
+  put(
+    "#proof",
+    choice(
+      {
+        type: "checkbox",
+        id: "commitments",
+        checked: settings.commitments,
+        onchange: (event) => change(event.target, { commitments: event.target.checked }),
+      },
+      t("Send a nightly proof"),
+      t("I agree that my phone sends these 32 bytes every day."),
+    ),
+  );
   put("#data", dataCard());
 }
 

@@ -36,13 +36,20 @@ def upgrade() -> None:
     with op.batch_alter_table("staff_grants", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_staff_grants_account_id"), ["account_id"])
         batch_op.create_index(batch_op.f("ix_staff_grants_unit"), ["unit"])
-    op.execute(
-        "INSERT INTO staff_grants (account_id, role, unit)"
-        " SELECT id, role, 'vn' FROM staff_accounts WHERE unit = 'quoc-gia' OR role = 'admin'"
+    of_the_nation = sa.text(
+        "SELECT id, role FROM staff_accounts WHERE unit = 'quoc-gia' OR role = 'admin'"
     )
+    kept = [tuple(row) for row in op.get_bind().execute(of_the_nation)]
     with op.batch_alter_table("staff_accounts", schema=None) as batch_op:
         batch_op.drop_column("role")
         batch_op.drop_column("unit")
+    # Only now: SQLite drops a column by making the table anew, and takes along what refers to it.
+    for account_id, role in kept:
+        op.execute(
+            sa.text(
+                "INSERT INTO staff_grants (account_id, role, unit) VALUES (:account, :role, 'vn')"
+            ).bindparams(account=account_id, role=role)
+        )
     with op.batch_alter_table("handovers", schema=None) as batch_op:
         batch_op.alter_column("unit", existing_type=sa.String(), type_=_PATH, nullable=False)
     op.execute("UPDATE handovers SET unit = 'vn'")

@@ -1,0 +1,1 @@
+"""What the outbreak looks like: chains, map, curve, delays, coverage. Reads, changes nothing."""
