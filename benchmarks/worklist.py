@@ -128,8 +128,9 @@ _STATEMENTS: Final[Sequence[str]] = (
     SELECT n, UNIT_OF_N, (CAST(:blobs AS bytea[]))[1 + n % 64], :now, :now, 0
     FROM generate_series(1, CAST(:people AS bigint)) AS n""",
     """
-    INSERT INTO ranks (person_id, rank, last_exposed_on, rule_version, at)
-    SELECT id, 1, to_char(now(), 'YYYY-MM-DD'), 0, :now FROM persons WHERE id <= :open""",
+    INSERT INTO ranks (person_id, unit, rank, shown, last_exposed_on, arrivals, known_by, at)
+    SELECT id, unit, 1, 1, to_char(now(), 'YYYY-MM-DD'), '', 0, :now
+    FROM persons WHERE id <= :open""",
     """
     INSERT INTO teams (id, unit, name, automatic, created_at)
     VALUES (1, 'vn.01', 'Tổ 1', false, :now)""",

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.cases.service import active_cases
 from bluezone.server.cases.tables import Case
-from bluezone.server.contacts.deriving import rederive, rules_in_use
+from bluezone.server.contacts.deriving import rederive
+from bluezone.server.contacts.ranks import rules_in_use
 from bluezone.server.contacts.rules import (
     Confirmation,
     Derived,
