@@ -93,7 +93,9 @@ def worker(services: Services, add_staff: AddStaff) -> Worker:
             assert account
             token, _expires = await people.open_session(session, account, services.now, 400 * 86400)
         async with services.database.read() as session:
-            staff = await people.staff_of(session, token, services.now)
+            found = await people.staff_of(session, token, services.now, 400 * 86400)
+            assert found is not None
+            staff = found[0]
         assert staff
         return staff.acting_as(frozenset({StaffRole.HEALTH_WORKER}))
 
