@@ -142,7 +142,7 @@ class RandomGraph:
         await session.execute(
             update(Case)
             .where(Case.person_id == person, Case.closed_at.is_(None))
-            .values(infectious_from=day(self.rng.randrange(14)), infectious_until=None)
+            .values(infectious_from=day(self.rng.randrange(14)), infectious_until="9999-12-31")
         )
         return [person]
 

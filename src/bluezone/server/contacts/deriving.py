@@ -377,6 +377,7 @@ def _values(
         "shown": overrides.get(person, rank),
         "exposure_id": outcome.exposure_id if outcome else None,
         "last_exposed_on": outcome.last_exposed_on if outcome else None,
+        "listed_on": (outcome.last_exposed_on or "") if outcome else "",
         "arrivals": rules.packed(outcome.arrivals) if outcome else "",
         "known_by": bits,
         "found_at": found_at,

@@ -1,6 +1,7 @@
 """The verbs of contacts: exposures, ranks, decisions against the rule. None commits."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -134,12 +135,11 @@ async def add_exposures(
             added.append(row)
         rows.append(row)
     await rederive(session, {row.exposed_id for row in added}, now)
-    for source in sorted({row.source_id or 0 for row in added}):
+    about = [row.exposed_id if row.source_id is None else row.source_id for row in added]
+    for person, number in sorted(Counter(about).items()):
         await audit.record(
-            session, services, staff, Action.ADD,
-            subject=f"person:{source}" if source else "",
-            purpose=Purpose.TRACING,
-            detail=f"exposures={sum((row.source_id or 0) == source for row in added)}",
+            session, services, staff, Action.ADD, subject=f"person:{person}",
+            purpose=Purpose.TRACING, detail=f"exposures={number}",
         )  # fmt: skip
     return rows
 
