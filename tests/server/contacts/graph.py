@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.cases.service import active_cases
 from bluezone.server.cases.tables import Case
-from bluezone.server.contacts.deriving import rederive, rules_in_use
+from bluezone.server.contacts.deriving import rederive
+from bluezone.server.contacts.ranks import rules_in_use
 from bluezone.server.contacts.rules import (
     Confirmation,
     Derived,
@@ -141,7 +142,7 @@ class RandomGraph:
         await session.execute(
             update(Case)
             .where(Case.person_id == person, Case.closed_at.is_(None))
-            .values(infectious_from=day(self.rng.randrange(14)), infectious_until=None)
+            .values(infectious_from=day(self.rng.randrange(14)), infectious_until="9999-12-31")
         )
         return [person]
 

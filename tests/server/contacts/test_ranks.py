@@ -275,7 +275,8 @@ async def test_only_those_behind_a_change_are_read(database: Database) -> None:
         assert await rederive(session, [three], 0) == {three: Change(2, 1)}
         case = await session.scalar(select(Case))
         assert case is not None
-        case.closed_at = 1
+        case.closed_at, case.status = 1, "closed"
+        await session.flush()
         assert await rederive(session, [one], 0) == {
             one: Change(0, None), two: Change(1, None), three: Change(1, None),
             far: Change(3, None),

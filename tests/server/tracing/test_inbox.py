@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from bluezone.clock import ManualClock
 from bluezone.protocol.handover import HandoverState
+from bluezone.server.audit.rules import Action
 from bluezone.server.audit.service import LOOKS_BY_ACCOUNT
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.context import Services
@@ -48,7 +49,8 @@ async def looks(services: Services) -> list[tuple[str, str, bool]]:
         return [
             (row.account_name, row.action, row.subject.startswith("handover:"))
             for row in rows
-            if row.account_id
+            # That a confirmed report became a contact is no look.
+            if row.account_id and row.action != Action.ADD.value
         ]
 
 

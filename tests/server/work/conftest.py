@@ -70,10 +70,11 @@ async def set_rank(services: Services, person_id: int, rank: int | None, last: s
             await session.delete(found)
             await session.flush()
         else:
-            values = {"rank": rank, "last_exposed_on": last, "rule_version": 0, "at": services.now}
+            values = {"rank": rank, "shown": rank, "last_exposed_on": last, "at": services.now}
+            rest = {"unit": BA_DINH, "arrivals": "", "known_by": 0}
             await session.execute(
                 upsert(session, Rank)
-                .values(person_id=person_id, **values)
+                .values(person_id=person_id, **rest, **values)
                 .on_conflict_do_update(index_elements=[Rank.person_id], set_=values)
             )
         return await service.follow_up(session, services.now, [person_id])

@@ -33,7 +33,7 @@ from bluezone.web.catalogue import translate
 
 DAY = dt.date(2021, 1, 20)
 MORNING = at_hour(DAY, 9)
-F1 = Followed(1, DAY)
+F1 = Followed(1, DAY, 14)
 RULES = FollowUp()
 STEPS = NextSteps()
 times = st.integers(MORNING, MORNING + 10 * 86400)
@@ -54,7 +54,7 @@ def test_a_new_contact_is_called_within_a_day_and_one_of_theirs_within_two() -> 
 
 
 def test_a_new_case_is_interviewed_within_a_day_and_once_in_an_illness() -> None:
-    case = Followed(0, None)
+    case = Followed(0, None, 14)
     assert wanted(case, MORNING) == [("interview", "2021-01-20", "21 09:00")]
     done = Made(1, TaskKind.INTERVIEW, "interview", "2021-01-01", TaskState.DONE, DAY)
     assert wanted(case, MORNING, done) == []
@@ -84,7 +84,7 @@ def test_what_was_cancelled_by_hand_stays_cancelled_and_by_rule_comes_again() ->
 
 def test_another_dutys_task_is_not_stopped() -> None:
     asked = Made(1, TaskKind.CHECK_EVIDENCE, "evidence", "ab12", TaskState.OPEN, DAY)
-    assert not plan(RULES, Followed(None, None), [asked], MORNING)
+    assert not plan(RULES, Followed(None, None, 14), [asked], MORNING)
 
 
 def test_a_changed_rule_counts() -> None:
@@ -94,7 +94,7 @@ def test_a_changed_rule_counts() -> None:
     (call,) = plan(stricter, F1, [], MORNING).make
     assert call.due_at == MORNING + 4 * 3600
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(b'{"follow_up_days": -1}', type=FollowUp)
+        msgspec.json.decode(b'{"test_days": [-1]}', type=FollowUp)
 
 
 @given(st.integers(0, 2**31))
@@ -167,7 +167,7 @@ def test_every_outcome_has_words_and_a_step_of_another_kind_is_a_new_task(kind: 
 class World:
     """One person's tasks as the service keeps them, without the service."""
 
-    person: Followed = field(default_factory=lambda: Followed(None, None))
+    person: Followed = field(default_factory=lambda: Followed(None, None, 14))
     now: int = MORNING
     made: list[Made] = field(default_factory=list)
 
@@ -214,7 +214,7 @@ class Weeks(RuleBasedStateMachine):
     @rule(rank=st.sampled_from([None, 0, 1, 2, 3]), days=st.integers(0, 20))
     def a_rank_changes(self, rank: int | None, days: int) -> None:
         day = self.world.today - dt.timedelta(days=days) if rank else None
-        self.world.person = Followed(rank, day)
+        self.world.person = Followed(rank, day, 14)
 
     @rule(hours=st.integers(1, 60))
     def time_passes(self, hours: int) -> None:
@@ -244,7 +244,7 @@ class Weeks(RuleBasedStateMachine):
         else:
             assert TaskKind.INTERVIEW not in kinds
         last = world.person.last_exposed_on
-        if last and (world.today - last).days > RULES.follow_up_days + RULES.late_test_days:
+        if last and (world.today - last).days > 14 + RULES.late_test_days:
             assert kinds == []
 
 

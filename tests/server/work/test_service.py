@@ -90,7 +90,7 @@ async def test_planned_twice_at_once_it_is_made_once(
     async with services.database.transaction() as session:
         found = await session.get(Rank, person)
         assert found
-        found.rank = 1
+        found.rank = found.shown = 1
 
     async def plan() -> None:
         async with services.database.transaction() as session:

@@ -155,7 +155,7 @@ async def test_a_day(
 
     await page.get_by_role("link", name="Trần Thị Lan Hương").click()
     await page.locator("form[data-ready]").wait_for()
-    call = page.get_by_role("link", name="Gọi +84901234567")
+    call = page.get_by_role("link", name="Gọi 0901 234 567")
     assert await call.get_attribute("href") == "tel:+84901234567"
     await picture(page, tmp_path, "sheet")
     await page.get_by_label("sốt").check()

@@ -22,6 +22,7 @@ from bluezone.server.contacts.tables import Exposure, Rank, RankOverride, RankSe
 from bluezone.server.context import Services
 from bluezone.server.register import service as register
 from bluezone.server.rulebook import service as rulebook
+from bluezone.server.work import service as work
 from bluezone.storage.database import upsert
 from bluezone.storage.lease import Lease
 
@@ -49,19 +50,13 @@ class Change:
     after: int | None
 
 
-async def rules_in_use(session: AsyncSession) -> tuple[int, RankRules]:
-    """The version that the stored ranks stand under, and its content."""
-    state = await session.get(RankState, 1)
-    version = state.rule_version if state else 0
-    return version, await rulebook.of_version(session, rules.RANKS, rules.SHIPPED, version)
-
-
 async def rederive(session: AsyncSession, person_ids: Iterable[int], now: int) -> dict[int, Change]:
     """Derive anew after something changed at these people: an exposure of theirs was added or
     removed (those exposed), a case of theirs opened, closed or has another infectious period, or
     they moved to another unit.
 
-    Returns whose rank is another now. Call it last in a transaction.
+    Returns whose rank is another now; what there is to do for them follows it. Call it last in a
+    transaction.
     """
     seeds = set(person_ids)
     if not seeds:
@@ -74,6 +69,8 @@ async def rederive(session: AsyncSession, person_ids: Iterable[int], now: int) -
     changes = await _write(session, found.outcomes(), now)
     if state.is_renewing:
         await _remember(session, seeds | set(changes))
+    await session.flush()
+    await work.follow_up(session, now, changes)
     return changes
 
 
@@ -380,6 +377,7 @@ def _values(
         "shown": overrides.get(person, rank),
         "exposure_id": outcome.exposure_id if outcome else None,
         "last_exposed_on": outcome.last_exposed_on if outcome else None,
+        "listed_on": (outcome.last_exposed_on or "") if outcome else "",
         "arrivals": rules.packed(outcome.arrivals) if outcome else "",
         "known_by": bits,
         "found_at": found_at,

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import VIETNAM, vietnam_day
@@ -64,18 +64,19 @@ async def contacts_in(
     """Contacts within scope that pass, the last exposure first, ROWS at a time."""
     conditions = [
         Rank.shown == filters.rank,
-        *_within(scope, filters.unit),
+        *_near(filters.unit),
+        *_seen(scope),
         *_known_by(filters.known_by),
     ]
     first_day = (today - dt.timedelta(days=rule.follow_up_days)).isoformat()
     if filters.follow_up == "going-on":
-        conditions.append(Rank.last_exposed_on >= first_day)
+        conditions.append(Rank.listed_on >= first_day)
     elif filters.follow_up == "over":
-        conditions.append(or_(Rank.last_exposed_on < first_day, Rank.last_exposed_on.is_(None)))
-    # Who has the rank by decision alone may have no day: "" sorts them last on both stores.
-    day = func.coalesce(Rank.last_exposed_on, "")
+        conditions.append(Rank.listed_on < first_day)
+    # Of a unit the index of units serves, not that of days: few rows are sorted.
+    day = Rank.listed_on if filters.unit == NATION else func.coalesce(Rank.listed_on, "")
     if after:
-        conditions.append(_behind(day, after))
+        conditions.append(tuple_(day, Rank.person_id) < _last_of(after))
     rows = (
         await session.execute(
             select(
@@ -104,17 +105,21 @@ async def contacts_in(
     return Lines(lines, f"{last.last_exposed_on or ''}.{last.person_id}" if last else "")
 
 
-def _behind(day: ColumnElement[str], after: str) -> ColumnElement[bool]:
-    last_day, _dot, number = after.partition(".")
-    if not (number.isascii() and number.isdigit() and len(number) < 19) or "\0" in last_day:
+def _last_of(after: str) -> tuple[str, int]:
+    day, _dot, number = after.partition(".")
+    if not (number.isascii() and number.isdigit() and len(number) < 19) or "\0" in day:
         raise Refused(400, "page-unknown", _("There is nothing at this address."))
-    return or_(day < last_day, and_(day == last_day, Rank.person_id < int(number)))
+    return day, int(number)
 
 
-def _within(scope: Scope, unit: str) -> list[ColumnElement[bool]]:
-    narrowed = [] if unit == NATION else [Scope((unit,)).of(Person.unit)]
-    # Of the whole nation nothing is left out, and the list's own index serves.
-    return narrowed if scope.covers(NATION) else [scope.of(Person.unit), *narrowed]
+def _near(unit: str) -> list[ColumnElement[bool]]:
+    """Of a unit: one range of the index. "/" follows "." and digits follow both."""
+    return [] if unit == NATION else [Rank.unit >= unit, Rank.unit < f"{unit}/"]
+
+
+def _seen(scope: Scope) -> list[ColumnElement[bool]]:
+    """What may be seen goes by the record itself."""
+    return [] if scope.covers(NATION) else [scope.of(Person.unit)]
 
 
 def _known_by(wanted: str) -> list[ColumnElement[bool]]:
@@ -148,7 +153,7 @@ async def figures(
         .where(
             Rank.rank == 1,
             Rank.found_at.between(_start(since), _start(until) + 86_399),
-            *([] if unit == NATION else [Scope((unit,)).of(Rank.unit)]),
+            *_near(unit),
         )
         .group_by(Rank.unit, Rank.known_by)
     )

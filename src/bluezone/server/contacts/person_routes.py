@@ -12,7 +12,7 @@ from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.authorisation import SignedIn, allows
 from bluezone.server.cases import service as cases
-from bluezone.server.cases.tables import Case
+from bluezone.server.cases.tables import Case, LabResult
 from bluezone.server.contacts import decisions, forms, rules, service, visits
 from bluezone.server.contacts.decisions import Decision
 from bluezone.server.contacts.deriving import take_turn
@@ -20,7 +20,7 @@ from bluezone.server.contacts.rules import KnownBy, PlaceKind
 from bluezone.server.contacts.service import RankRow
 from bluezone.server.contacts.showing import Met, Shown, Step, exposures_of, shown, why
 from bluezone.server.contacts.tables import PlaceVisited, Visit
-from bluezone.server.contacts.words import WORDS
+from bluezone.server.contacts.words import WORDS, day_word
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.pages import page, sentence
@@ -29,6 +29,9 @@ from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details
 from bluezone.server.register.service import Register
 from bluezone.server.register.tables import Person
+from bluezone.server.work import lists as work
+from bluezone.server.work.rules import KIND_WORDS
+from bluezone.server.work.tables import Task
 
 _REVISION: Final = "seen"
 
@@ -51,6 +54,8 @@ class Record:
     people: dict[int, Shown]
     visits: list[tuple[Visit, PlaceVisited]]
     cases: list[Case]
+    tasks: list[Task]
+    results: list[LabResult]
 
     @property
     def decision(self) -> Decision | None:
@@ -93,7 +98,9 @@ async def record_of(
         exposed,
         people,
         await visits.visits_of(session, person.id),
-        await cases.cases_of_person(session, staff.scope, person.id),
+        own_cases := await cases.cases_of_person(session, staff.scope, person.id),
+        await work.of_person(session, staff.scope, person.id),
+        [one for case in own_cases for one in await cases.results_of(session, case)],
     )
 
 
@@ -243,6 +250,7 @@ async def _page(
         "contacts/person.html",
         refused.status_code if refused else 200,
         record=record,
+        task_words=KIND_WORDS,
         purpose=why_opened,
         problem=sentence(request, refused) if refused else "",
         problem_field=forms.problem_of(refused) if refused else "",
@@ -279,8 +287,3 @@ def place_kind(text: str) -> PlaceKind:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else -1
-
-
-def day_word(day: str | None) -> str:
-    """A day as people write it."""
-    return "/".join(reversed(day.split("-"))) if day else ""

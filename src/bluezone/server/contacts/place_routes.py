@@ -10,11 +10,11 @@ from bluezone.protocol.intervals import vietnam_day, vietnam_time
 from bluezone.server.authorisation import SignedIn, allows
 from bluezone.server.contacts import forms, visits
 from bluezone.server.contacts.deriving import take_turn
-from bluezone.server.contacts.person_routes import day_word, place_kind
+from bluezone.server.contacts.person_routes import place_kind
 from bluezone.server.contacts.rules import Nearness
 from bluezone.server.contacts.service import ContactError
 from bluezone.server.contacts.showing import shown
-from bluezone.server.contacts.words import WORDS
+from bluezone.server.contacts.words import WORDS, day_word
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.pages import page, sentence

@@ -19,9 +19,8 @@ from bluezone.server.cases.tables import Case
 from bluezone.server.contacts import forms, lists, service
 from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.contacts.lists import Figures, Filters
-from bluezone.server.contacts.person_routes import day_word
-from bluezone.server.contacts.showing import CaseContacts, case_section, shown
-from bluezone.server.contacts.words import WORDS
+from bluezone.server.contacts.showing import case_section, shown
+from bluezone.server.contacts.words import WORDS, day_word
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.limits import Rule
@@ -50,10 +49,8 @@ async def contacts_page(
         request,
         "contacts/case_contacts.html",
         case=case,
-        contacts=contacts,
         added=max(0, min(added, 99)),
-        words=WORDS,
-        day_word=day_word,
+        **contacts,
     )
 
 
@@ -307,8 +304,3 @@ def _unit_within(staff: Staff, code: str) -> str:
 
 def _rank_of(text: str, followed: int) -> int:
     return int(text) if text in {str(one) for one in range(followed + 1)} else 1
-
-
-def section_values(contacts: CaseContacts) -> dict[str, object]:
-    """What `contacts/case_section.html` needs beside the frame's own values."""
-    return {"contacts": contacts, "words": WORDS, "day_word": day_word}

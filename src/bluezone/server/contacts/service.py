@@ -1,7 +1,8 @@
 """The verbs of contacts: exposures, ranks, decisions against the rule. None commits."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,8 +13,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from bluezone.protocol.intervals import vietnam_day
 from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
-from bluezone.server.contacts import rules
-from bluezone.server.contacts.deriving import Change, rederive, rederive_all, rules_in_use
+from bluezone.server.contacts.deriving import Change, rederive, rederive_all
+from bluezone.server.contacts.ranks import RankRow, ranked_since, ranks_of, rules_in_use
 from bluezone.server.contacts.rules import (
     KnownBy,
     Nearness,
@@ -21,7 +22,7 @@ from bluezone.server.contacts.rules import (
     Relation,
     Setting,
 )
-from bluezone.server.contacts.tables import Exposure, Rank, RankOverride, Visit
+from bluezone.server.contacts.tables import Exposure, RankOverride, Visit
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people.rules import Staff
@@ -30,7 +31,9 @@ from bluezone.server.register import service as register
 from bluezone.server.register.service import Register
 from bluezone.web.catalogue import _
 
-__all__ = ["Change", "rederive", "rederive_all", "rules_in_use"]
+__all__ = [
+    "Change", "RankRow", "ranked_since", "ranks_of", "rederive", "rederive_all", "rules_in_use",
+]  # fmt: skip
 
 MAX_NOTE: Final = 500
 # What is longer ago than this explains no illness of today; mostly it is a wrong year.
@@ -46,50 +49,6 @@ class ContactError(Refused):
     def __init__(self, field: str, message: str, **values: Any) -> None:
         super().__init__(422, f"contact-{field}", message, **values)
         self.field = field
-
-
-# --- ranks -----------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class RankRow:
-    """A person's F-rank (0: an active case) and the ISO day of the last exposure behind it.
-
-    `rank` is what counts: that of an override, where there is one. None: no contact that matters.
-    """
-
-    rank: int | None
-    last_exposed_on: str | None
-    derived: int | None = None
-    known_by: int = 0  # contacts.rules.KNOWN_BY_BITS
-
-    @property
-    def only_phones(self) -> bool:
-        """Whether nobody would have known of this person without a phone."""
-        return self.known_by == rules.KNOWN_BY_BITS[KnownBy.PHONE]
-
-
-async def ranks_of(session: AsyncSession, person_ids: Iterable[int]) -> dict[int, RankRow]:
-    """The ranks of these people; who has none is left out."""
-    wanted = sorted(set(person_ids))
-    found: dict[int, RankRow] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        rows = await session.execute(
-            select(
-                Rank.person_id, Rank.shown, Rank.last_exposed_on, Rank.rank, Rank.known_by
-            ).where(Rank.person_id.in_(wanted[start : start + _AT_ONCE]))
-        )
-        found.update((row[0], RankRow(*row[1:])) for row in rows)
-    return found
-
-
-async def ranked_since(session: AsyncSession, day: str, *, after: int, limit: int) -> list[int]:
-    """People (ids beyond `after`, ascending) whose last exposure was on an ISO day or later."""
-    rows = await session.scalars(
-        select(Rank.person_id)
-        .where(Rank.person_id > after, Rank.last_exposed_on >= day)
-        .order_by(Rank.person_id)
-        .limit(limit)
-    )
-    return list(rows)
 
 
 # --- exposures -------------------------------------------------------------------------
@@ -176,12 +135,11 @@ async def add_exposures(
             added.append(row)
         rows.append(row)
     await rederive(session, {row.exposed_id for row in added}, now)
-    for source in sorted({row.source_id or 0 for row in added}):
+    about = [row.exposed_id if row.source_id is None else row.source_id for row in added]
+    for person, number in sorted(Counter(about).items()):
         await audit.record(
-            session, services, staff, Action.ADD,
-            subject=f"person:{source}" if source else "",
-            purpose=Purpose.TRACING,
-            detail=f"exposures={sum((row.source_id or 0) == source for row in added)}",
+            session, services, staff, Action.ADD, subject=f"person:{person}",
+            purpose=Purpose.TRACING, detail=f"exposures={number}",
         )  # fmt: skip
     return rows
 

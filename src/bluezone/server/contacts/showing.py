@@ -5,7 +5,7 @@ Somebody beyond the reader's units is a person in a province with a rank, and no
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +25,7 @@ from bluezone.server.contacts.service import (
     rules_in_use,
 )
 from bluezone.server.contacts.tables import CaseDiary, Exposure, PlaceVisited, Rank
+from bluezone.server.contacts.words import WORDS, day_word
 from bluezone.server.context import Services
 from bluezone.server.people.rules import Staff
 from bluezone.server.places.units import Level, ancestors
@@ -235,8 +236,8 @@ class CaseContacts:
 
 async def case_section(
     session: AsyncSession, services: Services, staff: Staff, case_id: int
-) -> CaseContacts:
-    """The contacts of a case within scope, for its page. Raises Refused (404).
+) -> dict[str, Any]:
+    """What a page needs to include `contacts/case_section.html`. Raises Refused (404).
 
     Writes to the audit that names were shown: it needs a transaction, not a read.
     """
@@ -246,10 +247,11 @@ async def case_section(
         session, services, staff, {one.exposure.exposed_id for one in rows},
         subject=f"case:{case.id}",
     )  # fmt: skip
-    return CaseContacts(
+    contacts = CaseContacts(
         case.id,
         [one for one in rows if one.exposure.removed_at is None],
         [one for one in rows if one.exposure.removed_at is not None],
         people,
         await diaries_of(session, [case.id]),
     )
+    return {"contacts": contacts, "words": WORDS, "day_word": day_word}

@@ -93,7 +93,9 @@ class Rank(Base):
 
     __tablename__ = "ranks"
     __table_args__ = (
-        Index("ix_ranks_shown", "shown", "last_exposed_on", "person_id"),
+        # The line list, of the nation and of a unit.
+        Index("ix_ranks_listed", "shown", "listed_on", "person_id"),
+        Index("ix_ranks_listed_unit", "shown", "unit", "listed_on", "person_id"),
         # Holds all that the figures of a unit and a period ask for.
         Index("ix_ranks_figures", "rank", "unit", "found_at", "known_by"),
     )
@@ -106,6 +108,7 @@ class Rank(Base):
     shown: Mapped[int | None] = mapped_column(SmallInteger)  # the override's, where there is one
     exposure_id: Mapped[int | None]  # by which the rank came; none for a case
     last_exposed_on: Mapped[str | None]  # ISO day of the last exposure that gives this rank
+    listed_on: Mapped[str]  # the same, "" for none: lists go by it
     # The earliest day reached in at most 1, 2, ... steps, comma separated; empty: not reached.
     arrivals: Mapped[str]
     # Of all exposures of this person that stand: which words knew of them (KNOWN_BY_BITS), and

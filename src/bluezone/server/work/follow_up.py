@@ -52,16 +52,19 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tests_apart_days: _Days = 2  # one that near counts for the day
     late_test_days: _Days = 3  # after the end of the follow-up
     checked_ranks: _Ranks = frozenset({1})
-    follow_up_days: _Days = 14
     by_hour: Annotated[int, msgspec.Meta(ge=9, le=20)] = 18  # tests and checks of a day
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Somebody as they stand; `rank` None: neither case nor contact."""
+    """Somebody as they stand; `rank` None: neither case nor contact.
+
+    `days`: how long a follow-up lasts, by the rules of ranks.
+    """
 
     rank: int | None
     last_exposed_on: dt.date | None
+    days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +156,12 @@ def _call(
     rank, last = person.rank, person.last_exposed_on
     if rank is None or rank == CASE or last is None or rank not in rules.first_call_hours:
         return
-    if (today - last).days > rules.follow_up_days:
+    if (today - last).days > person.days:
         return
     due_at = _within(rules.first_call_hours[rank], now)
     for one in _lasting(made, TaskKind.CALL):
         its_rank, its_day = _rank_and_day(one.occasion)
-        if abs((last - its_day).days) > rules.follow_up_days:
+        if abs((last - its_day).days) > person.days:
             continue
         if its_rank == rank or (its_rank < rank and one.state is TaskState.DONE):
             # Called already, or about to be: a later exposure is no reason to call once more.
@@ -173,7 +176,7 @@ def _test(
     last = person.last_exposed_on
     if person.rank not in rules.tested_ranks or last is None or person.rank == CASE:
         return
-    if (today - last).days > rules.follow_up_days + rules.late_test_days:
+    if (today - last).days > person.days + rules.late_test_days:
         return
     targets = [last + dt.timedelta(days=days) for days in rules.test_days]
     target = max((day for day in targets if day <= today), default=None)
@@ -192,7 +195,7 @@ def _test(
         and near < one.made_on
         for one in made
     )
-    if not other and (today - last).days <= rules.follow_up_days:
+    if not other and (today - last).days <= person.days:
         yield Wanted(TaskKind.TEST, target.isoformat(), due_at)
 
 
@@ -202,7 +205,7 @@ def _check(
     last = person.last_exposed_on
     if person.rank not in rules.checked_ranks or last is None or person.rank == CASE:
         return
-    if not 0 < (today - last).days <= rules.follow_up_days:
+    if not 0 < (today - last).days <= person.days:
         return
     known = any(one.occasion == today.isoformat() for one in made if one.kind is _CHECK)
     if vietnam_time(now).hour >= DAY_ENDS and not known:

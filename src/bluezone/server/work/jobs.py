@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import select
 
 from bluezone.protocol.intervals import vietnam_day
-from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts import ranks as contacts
 from bluezone.server.context import Services
 from bluezone.server.jobs import Job
 from bluezone.server.work import service
@@ -21,7 +21,8 @@ async def make_tasks(services: Services, lease: Lease) -> None:
     """Plan for everybody exposed lately, and for whoever still has something open."""
     async with services.database.read() as session:
         wanted_by = await service.follow_up_rules(session, services.now)
-    days = wanted_by.follow_up_days + wanted_by.late_test_days
+        _version, ranked_by = await contacts.rules_in_use(session)
+    days = ranked_by.follow_up_days + wanted_by.late_test_days
     since = (vietnam_day(services.now) - dt.timedelta(days=days)).isoformat()
     after = 0
     while True:

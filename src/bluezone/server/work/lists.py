@@ -4,20 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import DAY_SECONDS, vietnam_day
+from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people.scope import Scope
 from bluezone.server.places.units import Level, level_of
 from bluezone.server.work.records import IS_OPEN
 from bluezone.server.work.rules import TaskKind, day_begins
 from bluezone.server.work.tables import Task, TaskEvent, TaskHandover
+from bluezone.storage.database import Database
 from bluezone.web.catalogue import _
 
 PAGE: Final = 50
+_KEPT_SECONDS: Final = 60
+_recent: Final[WeakKeyDictionary[Database, dict[object, tuple[int, "Counts"]]]] = (
+    WeakKeyDictionary()
+)
 # Characters of the paths one level below: the parts of a path have a length by level.
 _BELOW: Final = {Level.NATION: 5, Level.PROVINCE: 9, Level.AREA: 15}
 
@@ -122,27 +129,57 @@ async def counts(session: AsyncSession, wish: Wish, *, now: int, below: str = ""
     """How much is open as wished, of every kind; `below`: by the units below this path too."""
     tomorrow = day_begins(vietnam_day(now)) + DAY_SECONDS
     every = Wish(wish.scope, wish.assignee, wish.team, wish.unassigned)
-    length = _BELOW.get(level_of(below)) if below else None
-    unit: ColumnElement[str] = func.substr(Task.unit, 1, length) if length else literal_column("''")
-    rows = await session.execute(
+    # By unit first, in the order of the index: a country has few units and many tasks.
+    each = (
         select(
             Task.kind,
-            unit.label("below"),
-            func.sum(case((Task.due_at < now, 1), else_=0)),
-            func.sum(case((and_(Task.due_at >= now, Task.due_at < tomorrow), 1), else_=0)),
-            func.sum(case((Task.due_at >= tomorrow, 1), else_=0)),
+            Task.unit,
+            func.count().filter(Task.due_at < now).label("overdue"),
+            func.count().filter(Task.due_at < tomorrow).label("soon"),
+            func.count().label("every"),
         )
         .where(every.condition(now))
-        .group_by(Task.kind, "below")
+        .group_by(Task.unit, Task.kind)
+        .subquery()
+    )
+    length = _BELOW.get(level_of(below), 0) if below else 0
+    unit = func.substr(each.c.unit, 1, length).label("below")
+    rows = await session.execute(
+        select(
+            each.c.kind,
+            unit,
+            func.sum(each.c.overdue),
+            func.sum(each.c.soon),
+            func.sum(each.c.every),
+        ).group_by(each.c.kind, unit)
     )
     found = Counts()
-    for kind, path, overdue, today, later in rows:
-        amount = Amount(int(overdue), int(today), int(later))
+    for kind, path, overdue, soon, whole in rows:
+        # Due before now is due before tomorrow too.
+        amount = Amount(int(overdue), int(soon - overdue), int(whole - soon))
         known = TaskKind(kind)
         found.by_kind[known] = found.by_kind.get(known, Amount()) + amount
         if length and len(path) == length:
             found.by_unit[path] = found.by_unit.get(path, Amount()) + amount
     return found
+
+
+async def recent_counts(
+    session: AsyncSession, services: Services, wish: Wish, *, below: str = ""
+) -> Counts:
+    """As `counts`; of provinces and the nation at most a minute old, since they are long to add."""
+    now = services.now
+    if not below or level_of(below) not in (Level.NATION, Level.PROVINCE):
+        return await counts(session, wish, now=now, below=below)
+    kept = _recent.setdefault(services.database, {})
+    key = (wish.scope, wish.unassigned, below)
+    at, known = kept.get(key, (0, Counts()))
+    if not 0 <= now - at < _KEPT_SECONDS:
+        known = await counts(session, wish, now=now, below=below)
+        for old in [one for one, (then, _known) in kept.items() if now - then >= _KEPT_SECONDS]:
+            del kept[old]
+        kept[key] = (now, known)
+    return known
 
 
 async def of_person(

@@ -152,7 +152,7 @@ async def _list(
         elif asked["view"] != "team" or chosen_team:
             rows, beyond = await lists.page(session, wish, now=now, after=asked["after"])
             below = chosen_unit if asked["view"] == "unit" else ""
-            counts = await lists.counts(session, wish, now=now, below=below)
+            counts = await lists.recent_counts(session, services, wish, below=below)
         details = await register.details_of(
             session,
             Register.open(services.settings.secrets_folder),
@@ -478,6 +478,7 @@ async def _sheet_page(
         kind=kind,
         sheet=found,
         details=found.details,
+        number=_spoken(found.details.phone),
         outcomes=rules.OUTCOMES[kind],
         # Beside what a colleague recorded, where that was told or the task is over.
         also=not is_open or bool(refused and refused.error == "task-changed"),
@@ -492,6 +493,13 @@ async def _sheet_page(
         local=vietnam_time,
         **_WORDS,
     )
+
+
+def _spoken(phone: str) -> str:
+    """A number of Vietnam as people read it out: 0901 234 567."""
+    if not phone.startswith("+84") or len(phone) != 12:
+        return phone
+    return f"0{phone[3:6]} {phone[6:9]} {phone[9:]}"
 
 
 def _script(staff: Staff, found: sheet.Sheet, kind: TaskKind) -> list[tuple[str, list[str]]]:

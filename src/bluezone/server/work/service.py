@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import vietnam_day
-from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts import ranks as contacts
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people import service as people
@@ -38,6 +38,7 @@ from bluezone.server.work.rules import (
 from bluezone.server.work.tables import Task, TaskHandover, Team
 from bluezone.web.catalogue import _
 
+_PEOPLE_AT_ONCE: Final = 500
 _FOLLOW_UP: Final = FollowUp()
 _NEXT_STEPS: Final = NextSteps()
 
@@ -99,9 +100,15 @@ async def follow_up(session: AsyncSession, now: int, person_ids: Iterable[int]) 
     changed.
     """
     ids = sorted(set(person_ids))
-    if not ids:
-        return 0
+    changed = 0
+    for start in range(0, len(ids), _PEOPLE_AT_ONCE):
+        changed += await _follow_up(session, now, ids[start : start + _PEOPLE_AT_ONCE])
+    return changed
+
+
+async def _follow_up(session: AsyncSession, now: int, ids: Sequence[int]) -> int:
     wanted_by = await follow_up_rules(session, now)
+    _version, ranked_by = await contacts.rules_in_use(session)
     units = await register.units_of(session, ids)
     ranks = await contacts.ranks_of(session, ids)
     tasks: dict[int, list[Task]] = {}
@@ -117,7 +124,9 @@ async def follow_up(session: AsyncSession, now: int, person_ids: Iterable[int]) 
     for person_id in ids:
         mine = tasks.get(person_id, [])
         rank = ranks.get(person_id) if person_id in units else None
-        plan = planning.plan(wanted_by, _followed(rank), [_made(one) for one in mine], now)
+        plan = planning.plan(
+            wanted_by, _followed(rank, ranked_by.follow_up_days), [_made(one) for one in mine], now
+        )
         usual = _usual_worker(mine)
         fresh += [
             (
@@ -525,11 +534,11 @@ def _usual_worker(tasks: Iterable[Task]) -> int | None:
     return max(had, key=lambda one: one.id).assignee_id if had else None
 
 
-def _followed(rank: contacts.RankRow | None) -> Followed:
+def _followed(rank: contacts.RankRow | None, days: int) -> Followed:
     if rank is None:
-        return Followed(None, None)
+        return Followed(None, None, days)
     day = rank.last_exposed_on
-    return Followed(rank.rank, dt.date.fromisoformat(day) if day else None)
+    return Followed(rank.rank, dt.date.fromisoformat(day) if day else None, days)
 
 
 def _made(task: Task) -> Made:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.audit.rules import Purpose
-from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts import ranks as contacts
 from bluezone.server.context import Services
 from bluezone.server.people.rules import Staff
 from bluezone.server.people.scope import EVERYWHERE
@@ -117,7 +117,7 @@ async def open_sheet(
     steps = await service.next_steps(session, services.now)
     kind = TaskKind(task.kind)
     rank = (await contacts.ranks_of(session, [person.id])).get(person.id)
-    wanted_by = await service.follow_up_rules(session, services.now)
+    _version, ranked_by = await contacts.rules_in_use(session)
     last = dt.date.fromisoformat(rank.last_exposed_on) if rank and rank.last_exposed_on else None
     key = records.sealer(services.settings.secrets_folder)
     return Sheet(
@@ -134,7 +134,7 @@ async def open_sheet(
             for one in rules.OUTCOMES[kind]
         },
         rank=rank.rank if rank else None,
-        until=last + dt.timedelta(days=wanted_by.follow_up_days) if last else None,
+        until=last + dt.timedelta(days=ranked_by.follow_up_days) if last else None,
     )
 
 

@@ -652,6 +652,7 @@ def upgrade() -> None:
             "exposure_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("last_exposed_on", sa.String(), nullable=True),
+        sa.Column("listed_on", sa.String(), nullable=False),
         sa.Column("arrivals", sa.String(), nullable=False),
         sa.Column("known_by", sa.SmallInteger(), nullable=False),
         sa.Column("found_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
@@ -668,8 +669,9 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_ranks_figures", ["rank", "unit", "found_at", "known_by"], unique=False
         )
+        batch_op.create_index("ix_ranks_listed", ["shown", "listed_on", "person_id"], unique=False)
         batch_op.create_index(
-            "ix_ranks_shown", ["shown", "last_exposed_on", "person_id"], unique=False
+            "ix_ranks_listed_unit", ["shown", "unit", "listed_on", "person_id"], unique=False
         )
 
     op.create_table(
@@ -844,7 +846,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_tasks_open_unit",
-            ["unit", "due_at"],
+            ["unit", "kind", "due_at"],
             unique=False,
             sqlite_where=sa.text("state = 'open'"),
             postgresql_where=sa.text("state = 'open'"),
