@@ -123,7 +123,7 @@ async def test_a_formula_in_a_name_runs_nowhere(
     person = next(one for one in outbreak.cases if outbreak.unit_of[one] == BA_DINH)
     register = Register.open(services.settings.secrets_folder)
     async with services.database.transaction() as session:
-        sealed = register.sealed(Details(name=evil, phone="+84901234567"))
+        sealed = register.sealed(person, Details(name=evil, phone="+84901234567"))
         await session.execute(update(Person).where(Person.id == person).values(sealed=sealed))
     wanted = {"list": "cases", "columns": ["name", "phone"], "reason": REASON}
     found = rows(await ask(BA_DINH, **wanted))

@@ -362,7 +362,7 @@ def _rank(
     rows[Rank].append(
         _columns(
             Rank,
-            person_id=person, rank=rank, shown=rank, exposure_id=None,
+            person_id=person, unit=plan.unit, rank=rank, shown=rank, exposure_id=None,
             last_exposed_on=max(day for _s, day, _w, _b in plan.met).isoformat(),
             arrivals="", known_by=bits, found_at=now, rule_version=0, at=now,
         )

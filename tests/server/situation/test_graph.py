@@ -1,4 +1,4 @@
-"""The forest of exposures and where it is drawn: always a forest, everybody once, nothing crossed."""
+"""The forest of exposures and where it is drawn: always a forest, everybody once."""
 
 from hypothesis import given
 from hypothesis import strategies as st
