@@ -17,6 +17,10 @@ from bluezone.server.audit import jobs as audit_jobs
 from bluezone.server.audit import routes as audit
 from bluezone.server.authorisation import NEXT_PAGE, authorise, check_routes, is_page
 from bluezone.server.bodies import BodyLimit, BodyLimits
+from bluezone.server.cases import import_pages as cases_imports
+from bluezone.server.cases import jobs as cases_jobs
+from bluezone.server.cases import laboratory_routes as laboratory
+from bluezone.server.cases import routes as cases
 from bluezone.server.config import Settings
 from bluezone.server.contacts import jobs as contacts_jobs
 from bluezone.server.contacts import person_routes, place_routes
@@ -47,6 +51,7 @@ from bluezone.server.people import joining, own_account
 from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
+from bluezone.server.register import routes as register
 from bluezone.server.requests import Requests, log_failure
 from bluezone.server.rotation import jobs as rotation_jobs
 from bluezone.server.situation import routes as situation
@@ -78,6 +83,10 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
+    cases_imports.router,  # before the cases: "import" is no number
+    cases.router,
+    laboratory.router,
+    register.router,
     work.router,
     work_teams.router,
     work_interface.router,
@@ -92,6 +101,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 
 BODY_LIMITS: Final[dict[str, BodyLimit]] = {
     **tracing.BODY_LIMITS,
+    **cases_imports.BODY_LIMITS,
+    **laboratory.BODY_LIMITS,
     **evidence.BODY_LIMITS,
 }
 
@@ -108,6 +119,8 @@ def all_jobs(settings: Settings) -> list[Job]:
         *news_jobs.jobs,
         *invitations.jobs,
         *people.jobs,
+        *register.jobs,
+        *cases_jobs.jobs,
         *audit_jobs.jobs,
         *rotation_jobs.jobs,
         *holdings_jobs.jobs,
@@ -172,6 +185,7 @@ def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAP
                 BodyLimits,
                 general=BodyLimit(services.settings.max_body_bytes, services.settings.body_seconds),
                 routes=BODY_LIMITS,
+                answer=_answer,
             ),
         ],
         exception_handlers=dict.fromkeys(EXPECTED_ERRORS, _refuse),

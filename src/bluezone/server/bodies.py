@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bluezone.server.errors import Refused, refusal_response
+from bluezone.server.errors import Refused
 from bluezone.server.limits import client_subject
 from bluezone.web.catalogue import _
 
@@ -36,6 +36,7 @@ class BodyLimit:
     seconds: float
     at_once: int = 0
     at_once_by_client: int = 0
+    too_large: str = _("The request is larger than {limit} bytes.")  # and what to do about it
 
 
 class BodyLimits:
@@ -47,8 +48,14 @@ class BodyLimits:
     """
 
     def __init__(
-        self, app: ASGIApp, *, general: BodyLimit, routes: Mapping[str, BodyLimit]
+        self,
+        app: ASGIApp,
+        *,
+        general: BodyLimit,
+        routes: Mapping[str, BodyLimit],
+        answer: Callable[[Request, Refused], Response],
     ) -> None:
+        self._answer = answer
         self._app = app
         self._general = general
         self._routes = routes
@@ -117,7 +124,7 @@ class BodyLimits:
             else:
                 await send(message)
 
-        await refusal_response(refused)(scope, receive, hold_last)
+        await self._answer(Request(scope), refused)(scope, receive, hold_last)
         # The answer is out. A client still sending would lose it to a connection reset, so
         # take in what it sends for a moment, and throw it away.
         if refused.status_code in (413, 503):
@@ -165,7 +172,7 @@ def _too_large(limit: BodyLimit) -> Refused:
     return Refused(
         413,
         "body-too-large",
-        _("The request is larger than {limit} bytes."),
+        limit.too_large,
         headers={"Connection": "close"},
         limit=limit.max_bytes,
     )

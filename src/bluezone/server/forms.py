@@ -60,6 +60,7 @@ async def check(request: Request) -> None:
         or secret is None
         or not hmac.compare_digest(_token(secret).encode(), given.encode())
     ):
+        await form.close()  # it may hold a file
         raise Refused(
             403,
             "form-expired",

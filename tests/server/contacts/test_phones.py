@@ -7,13 +7,21 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from bluezone.protocol.handover import ExposureDay
-from bluezone.server.contacts.phones import diaries_of, person_of_report
+from bluezone.protocol.confirmation import Encounter, Flag, Label
+from bluezone.protocol.confirmation import Nearness as Close
+from bluezone.protocol.handover import ExposureDay, handover_id
+from bluezone.server.contacts.phones import attach_diary, diaries_of, person_of_report
 from bluezone.server.contacts.rules import Confirmation, Nearness, PhoneEvidence
 from bluezone.server.contacts.service import add_phone_evidence
 from bluezone.server.contacts.tables import Exposure
 from bluezone.server.context import Services
+from bluezone.server.evidence.rules import FLAGS, WHAT_IT_MEANS, WHAT_MISSING_MEANS
+from bluezone.server.evidence.service import _VERDICT
+from bluezone.server.evidence.tables import EvidenceClaim, EvidenceVerdict
 from bluezone.server.people.rules import Grant, Staff, StaffRole
+from bluezone.server.sealing import Sealer
+from bluezone.server.tracing import service as tracing
+from bluezone.web.catalogue import translate
 from tests.server.conftest import BA_DINH, NGOC_HA, SignInAs
 from tests.server.contacts.conftest import WorkerNamed, World
 from tests.server.contacts.test_pages import MET
@@ -22,6 +30,7 @@ from tests.server.tracing.conftest import IssueCode, ask, details, diary, issue,
 __all__ = ["issue"]
 SECRET = bytes(range(16))
 STAFF = Staff(1, "lan", (Grant(StaffRole.HEALTH_WORKER, BA_DINH),))
+STAFF_THERE = STAFF.acting_as(frozenset(StaffRole))
 REPORT = details(
     SECRET,
     days=(
@@ -56,14 +65,14 @@ async def test_a_confirmed_report_is_a_contact_by_the_phones_word(
     case = await world.case("Phạm Văn Ba")
     page = html.unescape((await lan.get(f"/staff/inbox/{ID}")).text)
     assert f"ca bệnh {case.reference}, có thể lây từ 10/01/2021" in page
-    assert "không bao giờ là căn cứ duy nhất để cưỡng chế" in page
+    assert translate(WHAT_IT_MEANS) in page
     assert (await decide(client, who, state="confirmed", seen=0)).status_code == 204
     (row,) = await exposures(services)
     assert (row.source_id, row.day, row.minutes, row.band) == (None, "2021-01-18", 40, "evening")
     assert (row.confirmation, row.nearness) == ("claim-only", "two-metres")
     assert (await world.ranks())["Trần Thị Lan"].rank == 1
     page = html.unescape((await lan.get(f"/staff/people/{row.exposed_id}")).text)
-    for words in ("chỉ một lời khai", "chưa rõ đã gặp ai", "Không có xác nhận thì không chứng minh",
+    for words in ("chỉ một lời khai", "chưa rõ đã gặp ai", translate(WHAT_MISSING_MEANS),
                   "Người tiếp xúc này chỉ do điện thoại tìm ra"):  # fmt: skip
         assert words in page
     # Confirmed once more, now with the case that a worker found out.
@@ -132,6 +141,62 @@ async def test_a_diary_is_attached_to_its_case_by_hand(
     assert row.reference in page
 
 
+def encounter(day: str, label: Label, **changes: object) -> Encounter:
+    given = Encounter(
+        label=label, day=day, parts=("evening",), minutes=20, claimant_scans=4, case_scans=4,
+        claimant_attenuation=55.0, case_attenuation=60.0, nearness=Close(16.0, 0.8, "likely"),
+        flags=(),
+    )  # fmt: skip
+    return msgspec.structs.replace(given, **changes)
+
+
+@pytest.mark.usefixtures("stations")
+async def test_a_claim_checked_against_a_diary_says_whom_they_met(
+    client: httpx.AsyncClient, worker: WorkerNamed, bearer: SignInAs, world: World,
+    services: Services,
+) -> None:  # fmt: skip
+    """Two diaries fit: one is known to be a case's, the other nobody's yet."""
+    lan = await worker("lan")
+    who = await bearer("lan")
+    case = await world.case("Phạm Văn Ba")
+    await send(client, REPORT)
+    mine, other = bytes([1]) * 32, bytes([2]) * 32
+    found = {
+        mine: [
+            encounter("2021-01-18", Label.ONE_SIDE, flags=(Flag.FEW_SCANS,)),
+            encounter("2021-01-18", Label.BOTH_SIDES, parts=("night",)),
+        ],
+        other: [encounter("2021-01-17", Label.ONE_SIDE)],
+    }
+    sealer = Sealer(services.settings.secrets_folder, "evidence")
+    async with services.database.transaction() as session:
+        for one in found:
+            await tracing.receive(
+                session, tracing.inbox_sealer(services.settings.secrets_folder),
+                diary(one[:16], ""), b"", unit=BA_DINH, code_mac=None, now=services.now,
+            )  # fmt: skip
+        session.add(EvidenceClaim(handover=REPORT.handover, received_at=0, checked_at=1))
+        await session.flush()
+        ids = [handover_id(one[:16]) for one in found]
+        for identity, met in zip(ids, found.values(), strict=True):
+            sealed = sealer.seal(msgspec.msgpack.encode(met), _VERDICT, REPORT.handover)
+            session.add(EvidenceVerdict(handover=REPORT.handover, diary=identity, sealed=sealed))
+        await attach_diary(
+            session, services, STAFF_THERE, handover=ids[0], reference="AAAA-BBBB",
+            case_id=case.id,
+        )  # fmt: skip
+    assert (await decide(client, who, state="confirmed", seen=0)).status_code == 204
+    by_day = {row.day: row for row in await exposures(services)}
+    both, one_side = by_day["2021-01-18"], by_day["2021-01-17"]
+    assert (both.source_id, both.confirmation, both.minutes) == (case.person_id, "both-sides", 40)
+    assert (both.band, both.flags, both.certainty) == ("evening,night", "few-scans", "likely")
+    assert (one_side.source_id, one_side.confirmation) == (None, "one-side")
+    page = html.unescape((await lan.get(f"/staff/people/{both.exposed_id}")).text)
+    for words in ("hai phía xác nhận", "một phía", translate(FLAGS[Flag.FEW_SCANS]),
+                  *map(translate, (WHAT_IT_MEANS, WHAT_MISSING_MEANS))):  # fmt: skip
+        assert words in page
+
+
 async def test_the_figure_counts_whom_only_phones_found(
     client: httpx.AsyncClient, worker: WorkerNamed, bearer: SignInAs, world: World,
     services: Services,
@@ -147,8 +212,8 @@ async def test_the_figure_counts_whom_only_phones_found(
     async with services.database.transaction() as session:
         for number, person in enumerate([*near, far]):
             await add_phone_evidence(
-                session, services, STAFF, exposed_id=person, source_id=case.person_id,
-                handover=bytes([number]) * 32, evidence=[evidence],
+                session, services, STAFF, exposed_id=person,
+                handover=bytes([number]) * 32, evidence=[(case.person_id, evidence)],
             )  # fmt: skip
         assert await person_of_report(session, bytes(32)) == near[0]
 

@@ -125,7 +125,7 @@ class Town:
             "lab_results", sample=f"S{person}", person_id=merged, case_id=case, reported_at=at
         )
         await self.row("merges", kept=person, merged=merged, undo=b"sealed")
-        place = await self.row("places_visited", unit=BA_DINH)
+        place = await self.row("places_visited", search_name=f"cho {person}")
         await self.row("visits", place_id=place, person_id=person, end_at=at)
         await self.row("exposures", source_id=source, exposed_id=person, day=day, place_id=place)
         await self.row("exposures", source_id=merged, exposed_id=source, day=day)
@@ -283,7 +283,7 @@ async def test_the_report_finds_what_a_job_forgot(services: Services, clock: Man
         if others:
             values |= {"person_id": await town.person(0)} if "person_id" in others else {}
             if "account_id" in others:
-                values["account_id"] = await town.row("staff_accounts", name="lan")
+                values["account_id"] = await town.row("staff_accounts", name=one.table)
             if "batch_id" in others:
                 values["batch_id"] = await town.row("export_batches")
         await town.row(one.table, **values, **{one.column: 0})

@@ -85,8 +85,8 @@ async def build(
     for start in range(0, len(people), _AT_ONCE):
         async with services.database.transaction() as session:
             some = people[start : start + _AT_ONCE]
-            rows = await add_many(session, register, some, now=services.now)
-            for row, (details, unit) in zip(rows, some, strict=True):
+            added = await add_many(session, register, some, now=services.now)
+            for row, (details, unit) in zip(added, some, strict=True):
                 built.people.append(row.id)
                 built.unit_of[row.id], built.name_of[row.id] = unit, details.name
     rows = _rows(rng, services.now, plans, built, today)

@@ -1,4 +1,4 @@
-"""The forest of exposures and where it is drawn: always a forest, everybody once."""
+"""The forest of exposures and how it is drawn: a forest always, each person once."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,10 +1,12 @@
-"""What is kept of cases: their course, the results behind it, what was merged."""
+"""What is kept of cases: their course, and the results behind it."""
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bluezone.server.people.scope import UnitPath
 from bluezone.storage.database import Base
+
+_TO_DECIDE = text("to_decide")
 
 
 class Case(Base):
@@ -14,6 +16,10 @@ class Case(Base):
     __table_args__ = (
         Index(None, "unit", "status", "reported_on"),
         Index("ix_cases_onset", "unit", "onset"),
+        # The list, newest first: of the nation, and of a unit.
+        Index(None, "reported_on", "id"),
+        Index("ix_cases_list", "unit", "reported_on", "id"),
+        Index("ix_cases_to_decide", "unit", sqlite_where=_TO_DECIDE, postgresql_where=_TO_DECIDE),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -31,13 +37,16 @@ class Case(Base):
     outcome: Mapped[str | None]  # cases.rules.Outcome
     outcome_on: Mapped[str | None]
     # By the rule of this version, so that a changed rule finds whom it concerns.
-    infectious_from: Mapped[str | None]
-    infectious_until: Mapped[str | None]
+    infectious_from: Mapped[str]
+    infectious_until: Mapped[str]
     rule_version: Mapped[int]
+    # A result contradicts the status or was corrected, and nobody has looked at it yet.
+    to_decide: Mapped[bool] = mapped_column(default=False)
     source: Mapped[str]  # cases.rules.CaseSource
     created_at: Mapped[int]
     updated_at: Mapped[int] = mapped_column(index=True)
-    revision: Mapped[int]
+    revision: Mapped[int]  # grows with every change: of two who edit, one is told
+    # The open case of the same person that this one turned out to double.
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
 
 
@@ -49,45 +58,37 @@ class CaseEvent(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id", ondelete="CASCADE"), index=True)
     at: Mapped[int]
-    kind: Mapped[str]
-    account_id: Mapped[int]
+    kind: Mapped[str]  # cases.service.EventKind
+    revision: Mapped[int]  # of the case, after it
+    account_id: Mapped[int]  # 0: the service itself
     account_name: Mapped[str]
     facts: Mapped[str]
     note: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class LabResult(Base):
-    """One sample's result. The same sample of the same laboratory comes once."""
+    """One sample's result. The same sample of the same laboratory comes once; a correction is a
+    further version of it, and the last version counts."""
 
     __tablename__ = "lab_results"
     __table_args__ = (
-        UniqueConstraint("laboratory", "sample"),
+        UniqueConstraint("laboratory", "sample", "version"),
         Index(None, "unit", "reported_at"),
-        Index(None, "laboratory", "reported_at"),
+        Index("ix_lab_results_list", "laboratory", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     laboratory: Mapped[str]  # the account's name: whose result it is
     sample: Mapped[str]
+    version: Mapped[int] = mapped_column(
+        SmallInteger, default=1
+    )  # 1, then one more for each correction
     unit: Mapped[str] = mapped_column(UnitPath)  # where the person lives
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
     sampled_on: Mapped[str]
     method: Mapped[str]  # cases.rules.Method
     result: Mapped[str]  # cases.rules.Result
+    verdict: Mapped[str] = mapped_column(default="noted")  # cases.rules.Verdict
     reported_at: Mapped[int]
-
-
-class Merge(Base):
-    """Two records that were one. `undo` (sealed) is what they were before, for as long as kept."""
-
-    __tablename__ = "merges"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    kept: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
-    merged: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
-    at: Mapped[int]
-    account_id: Mapped[int]
-    account_name: Mapped[str]
-    undo: Mapped[bytes] = mapped_column(LargeBinary)
-    undone_at: Mapped[int | None]
+    superseded: Mapped[bool] = mapped_column(default=False)  # a later version counts

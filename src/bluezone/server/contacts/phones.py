@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bluezone.protocol.confirmation import Encounter, Label
 from bluezone.protocol.handover import ContactDetails, ExposureDay, HandedDiary
 from bluezone.protocol.intervals import vietnam_day
 from bluezone.server.audit import service as audit
@@ -18,14 +19,20 @@ from bluezone.server.contacts.rules import Confirmation, Nearness, PhoneEvidence
 from bluezone.server.contacts.service import ContactError, add_phone_evidence, checked_day
 from bluezone.server.contacts.tables import CaseDiary, Exposure
 from bluezone.server.context import Services
+from bluezone.server.evidence import service as evidence_of_phones
 from bluezone.server.people.rules import Staff
-from bluezone.server.people.scope import Scope
+from bluezone.server.people.scope import EVERYWHERE, Scope
 from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details, check_details
 from bluezone.server.register.service import Candidate, Register
 
 _UNNAMED: Final = "Chưa rõ tên"  # in a record, whatever the reader's language
 _NOT_CLOSE: Final = ("0", "not_close")
+_VERDICTS: Final = {
+    Label.BOTH_SIDES: Confirmation.BOTH_SIDES,
+    Label.ONE_SIDE: Confirmation.ONE_SIDE,
+    Label.CLAIM_ONLY: Confirmation.CLAIM_ONLY,
+}
 
 
 def details_of_report(report: ContactDetails, name: str, reference: str) -> Details:
@@ -107,16 +114,48 @@ async def confirm_report(
         )
         opened = Register.open(services.settings.secrets_folder)
         person = (await register.add(session, opened, details, unit=unit, now=services.now)).id
+    checked = await both_sides(session, services, report.handover)
+    found = [(known or source, one) for known, one in checked]
+    covered = {one.day for _known, one in checked}
+    found += [(source, one) for one in evidence if one.day not in covered]
     await add_phone_evidence(
-        session,
-        services,
-        staff,
-        exposed_id=person,
-        source_id=source,
-        handover=report.handover,
-        evidence=evidence,
+        session, services, staff, exposed_id=person, handover=report.handover, evidence=found
     )
     return person
+
+
+async def both_sides(
+    session: AsyncSession, services: Services, handover: bytes
+) -> list[tuple[int | None, PhoneEvidence]]:
+    """What the check of a claim against the diaries of cases found: (source, a day with them).
+
+    The source is known where somebody has said whose diary it is.
+    """
+    checked = await evidence_of_phones.check(session, services, handover)
+    found: list[tuple[int | None, PhoneEvidence]] = []
+    for one in checked.cases if checked else ():
+        case_id = await case_of_diary(session, one.diary) if one.diary else None
+        # Nothing of the case is shown by this.
+        case = await cases.case_of(session, EVERYWHERE, case_id) if case_id else None
+        for day in sorted({met.day for met in one.encounters}):
+            met = [each for each in one.encounters if each.day == day]
+            found.append((case.person_id if case else None, _together(day, met)))
+    return found
+
+
+def _together(day: str, met: Sequence[Encounter]) -> PhoneEvidence:
+    """All meetings of two people on one day."""
+    best = min(met, key=lambda one: list(Label).index(one.label))
+    certainty = max((one.nearness for one in met), key=lambda one: one.probability).certainty
+    return PhoneEvidence(
+        _VERDICTS[best.label],
+        day,
+        tuple(dict.fromkeys(part for one in met for part in one.parts)),
+        min(sum(one.minutes for one in met), 1440),
+        Nearness.UNKNOWN if certainty in _NOT_CLOSE else Nearness.TWO_METRES,
+        certainty,
+        tuple(sorted({flag.value for one in met for flag in one.flags})),
+    )
 
 
 async def person_of_report(session: AsyncSession, handover: bytes) -> int | None:

@@ -11,9 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Final, TypeVar
 
 import msgspec
-import segno
 from fastapi import APIRouter, Form, Request, Response
-from markupsafe import Markup
 
 from bluezone.protocol import blind_rsa
 from bluezone.protocol.deployment import RETENTION_DAYS, UPLOAD_BODY_BYTES
@@ -28,6 +26,7 @@ from bluezone.server.diagnosis import rules, service
 from bluezone.server.diagnosis.guessing import GUESSES
 from bluezone.server.diagnosis.intake import Intake, key_rows, new_chain
 from bluezone.server.diagnosis.pepper import code_pepper
+from bluezone.server.diagnosis.pictures import qr
 from bluezone.server.errors import Refused
 from bluezone.server.pages import page, sentence
 from bluezone.server.people.rules import Staff, StaffRole
@@ -161,10 +160,6 @@ def _intake(request: Request) -> Intake:
     return intake
 
 
-def _qr(link: str) -> Markup:
-    return Markup(segno.make(link, error="m").svg_inline(scale=5, border=4))  # noqa: S704 - digits
-
-
 # --- a health worker issues a code -----------------------------------------------------
 class CodeRequest(msgspec.Struct, frozen=True):
     """What a program of a health unit sends; the unit is that of the account."""
@@ -261,7 +256,7 @@ async def _codes_page(
         symptom_onset=symptom_onset,
         code=rules.shown_code(issued.code) if issued else "",
         link=(link := rules.code_link(issued.code)) if issued else "",
-        picture=_qr(link) if issued else "",
+        picture=qr(link) if issued else "",
         expires=vietnam_time(issued.expires_at) if issued else None,
         recent=[(row, vietnam_time(row.issued_at)) for row in recent],
         now=now,

@@ -33,6 +33,7 @@ from bluezone.server.audit.rules import KEPT_SECONDS as AUDIT_KEPT_SECONDS
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.retention import FILE_KEPT_SECONDS
 from bluezone.server.diagnosis.rules import CODE_KEPT_SECONDS, oldest_interval
+from bluezone.server.evidence.rules import COMMITMENT_KEPT_SECONDS, USED_KEPT_DAYS
 from bluezone.server.holdings.retention import rules_now
 from bluezone.server.holdings.rules import (
     ABANDONED_DAYS,
@@ -42,8 +43,10 @@ from bluezone.server.holdings.rules import (
     RetentionRules,
 )
 from bluezone.server.invitations.service import KEPT_DAYS as INVITATION_KEPT_DAYS
+from bluezone.server.linelists.rules import KEPT_DAYS as REPORT_KEPT_DAYS
 from bluezone.server.messaging.rules import MESSAGE_KEPT_SECONDS
 from bluezone.server.people.rules import FAILURES_KEPT_SECONDS
+from bluezone.server.register.importing import KEPT_SECONDS as IMPORT_KEPT_SECONDS
 from bluezone.server.tables import metadata
 from bluezone.server.tracing.rules import KEPT_SECONDS as HANDOVER_KEPT_SECONDS
 from bluezone.storage.database import Database
@@ -73,23 +76,38 @@ TIMED: Final = (
     Timed("export_files", "released_at", FILE_KEPT_SECONDS),
     Timed("staff_sessions", "expires_at", 0),
     Timed("sign_in_failures", "locked_until", FAILURES_KEPT_SECONDS),
+    Timed("staff_invitations", "expires_at", 0),
+    Timed("import_files", "created_at", IMPORT_KEPT_SECONDS),
+    Timed("reports", "made_at", REPORT_KEPT_DAYS * DAY_SECONDS),
+    Timed("evidence_commitments", "hour", COMMITMENT_KEPT_SECONDS),
+    Timed("evidence_used", "day", USED_KEPT_DAYS * DAY_SECONDS, DAY_SECONDS),
     Timed("invitations", "changed_day", INVITATION_KEPT_DAYS * DAY_SECONDS, DAY_SECONDS),
 )
 # Tables whose rows belong to a row of another table, and go with it.
 GO_WITH: Final = {
+    "evidence_claims": "handovers",
+    "evidence_diary_keys": "handovers",
+    "evidence_verdicts": "handovers",
     "handover_contents": "handovers",
     "handover_decisions": "handovers",
+    "person_pairs": "persons",
     "person_tokens": "persons",
     "cases": "persons",
+    "case_diaries": "cases",
     "case_events": "cases",
     "lab_results": "persons",
     "merges": "persons",
     "exposures": "persons",
     "visits": "persons",
+    "rank_seeds": "persons",
     "ranks": "persons",
+    "report_parts": "reports",
+    "staff_recovery_codes": "staff_accounts",
+    "staff_second_factors": "staff_accounts",
     "rank_overrides": "persons",
     "tasks": "persons",
     "task_events": "tasks",
+    "task_handovers": "tasks",
 }
 # Tables that hold nothing of citizens, and why they may stay.
 STAY: Final = {
@@ -106,6 +124,9 @@ STAY: Final = {
     "looking_state": "one row",
     "news_items": "public",
     "places_visited": "places, and nobody who was there",
+    "rank_state": "one row",
+    "report_schedules": "goes with the account",
+    "saved_searches": "goes with the account; what was typed is sealed",
     "rule_versions": "rules, for as long as somebody asks what was decided by them",
     "staff_accounts": "staff, for as long as the audit names them",
     "staff_grants": "goes with the account",
@@ -245,7 +266,10 @@ def _categories() -> ColumnElement[str]:
             or_(
                 exists().where(
                     _of_person(exposures.c.exposed_id),
-                    exists().where(others.c.person_id == exposures.c.source_id),
+                    or_(
+                        exposures.c.source_id.is_(None),
+                        exists().where(others.c.person_id == exposures.c.source_id),
+                    ),
                 ),
                 exists().where(
                     _of_person(ranks.c.person_id),

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import structlog
 from fastapi import APIRouter, Request, Response
 
 from bluezone.protocol.intervals import vietnam_time
@@ -46,8 +45,6 @@ WRONG_NUMBER_CODES: Final = Budget(
 # Abroad there are numbers that earn by the message; a stranger could have us pay them.
 _VIETNAM: Final = "+84"
 
-_log = structlog.get_logger()
-
 router = APIRouter()
 jobs = [Job("messaging-retention", 3600, service.forget_old)]
 
@@ -87,13 +84,7 @@ async def _send_code(
         code = await service.new_code(session, number, pepper, now)
         message = rules.number_code_message(number, code, language)
         place = await service.put(session, sealer, message, now)
-    try:
-        state = await services.sender.send(message)
-    except Exception as error:  # whatever a carrier does, the answer is the same
-        _log.error("message not sent", purpose=message.purpose.value, exc_info=error)
-        return
-    async with services.database.transaction() as session:
-        await service.sent(session, place, state, services.now)
+    await service.deliver(services, place, message)
 
 
 @router.post("/v1/phone-numbers/confirm")

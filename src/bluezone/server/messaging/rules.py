@@ -21,11 +21,16 @@ _BETWEEN_DIGITS: Final = re.compile(r"[\s.\u2013-]")
 # One SMS in Vietnamese letters has 70 characters (3GPP TS 23.038, UCS-2).
 _CODE_TEXT: Final = _("Bluezone: {code} is your code for {minutes} minutes. Give it to nobody.")
 
+_REPORT_TEXT: Final = _(
+    "Bluezone: code {code}, works once, until {until}. In the app: report a positive test."
+)
+
 
 class Purpose(StrEnum):
     """What a message is for."""
 
     NUMBER_CODE = "number-code"
+    REPORT_CODE = "report-code"
 
 
 class MessageState(StrEnum):
@@ -64,6 +69,17 @@ def number_code_message(number: str, code: str, language: str) -> Message:
         minutes=OTP_TTL_SECONDS // 60,
     )
     return Message(number, text, Purpose.NUMBER_CODE)
+
+
+def report_code_message(number: str, code: str, until: str, language: str) -> Message:
+    """The one-time code of a case (as shown, with its hour of expiry), to the case's telephone."""
+    text = translate(
+        _REPORT_TEXT,
+        language if language in LANGUAGES else DEFAULT_LANGUAGE,
+        code=code,
+        until=until,
+    )
+    return Message(number, text, Purpose.REPORT_CODE)
 
 
 def number_mac(number: str, pepper: bytes) -> bytes:

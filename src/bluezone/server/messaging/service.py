@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +23,8 @@ from bluezone.storage.database import upsert
 from bluezone.storage.lease import Lease
 
 _SHOWN: Final = 200
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,21 @@ async def sent(session: AsyncSession, number: int, state: MessageState, now: int
         .where(OutboxMessage.id == number)
         .values(state=state.value, sent_at=now if state is MessageState.SENT else None)
     )
+
+
+async def deliver(services: Services, number: int, message: Message) -> MessageState | None:
+    """Pass on a message of the outbox, after the transaction that put it there.
+
+    Returns what became of it; None: the carrier failed, and it waits in the outbox.
+    """
+    try:
+        state = await services.sender.send(message)
+    except Exception as error:  # whatever a carrier does, it is for our log
+        _log.error("message not sent", purpose=message.purpose.value, exc_info=error)
+        return None
+    async with services.database.transaction() as session:
+        await sent(session, number, state, services.now)
+    return state
 
 
 async def outbox(session: AsyncSession, sealer: Sealer) -> Sequence[KeptMessage]:

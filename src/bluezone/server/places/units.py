@@ -14,7 +14,7 @@ import datetime as dt
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -136,6 +136,11 @@ def full_name(path: str) -> str:
 def legacy_unit(code: str) -> LegacyUnit | None:
     """A unit of before July 2025 by its code: two, three or five digits."""
     return _legacy().get(code)
+
+
+def legacy_communes() -> Iterator[LegacyUnit]:
+    """Every commune that was valid until LEGACY_UNTIL."""
+    return (one for one in _legacy().values() if one.level is Level.COMMUNE)
 
 
 def resolve(code: str, day: dt.date | None = None) -> Unit:

@@ -124,6 +124,22 @@ class Token(IntEnum):
     GIVEN_NAME = 3  # the last word
     PHONE = 4
     IDENTITY = 5
+    NAME_AND_YEAR = 6  # the full name with the year of birth
+    NAME_AND_COMMUNE = 7
+
+
+# By which doubles meet. Not by the name alone: thousands are called Nguyễn Văn Hùng.
+COMPARED: Final = frozenset(
+    {Token.NAME_AND_YEAR, Token.NAME_AND_COMMUNE, Token.PHONE, Token.IDENTITY}
+)
+
+
+class PairState(StrEnum):
+    """What became of two records that look like one person's."""
+
+    OPEN = "open"
+    DIFFERENT = "different"  # somebody said so, and is not asked again
+    MERGED = "merged"
 
 
 def plain(text: str) -> str:
@@ -138,9 +154,9 @@ def name_words(name: str) -> list[str]:
     return [word for word in plain(name).split() if not word.isdigit()]
 
 
-def tokens(details: Details, key: bytes) -> list[tuple[Token, bytes]]:
-    """All that a record is found by."""
-    return [(kind, token_mac(kind, text, key)) for kind, text in token_texts(details)]
+def tokens(details: Details, unit: str, key: bytes) -> list[tuple[Token, bytes]]:
+    """All that a record of the unit of that path is found by."""
+    return [(kind, token_mac(kind, text, key)) for kind, text in token_texts(details, unit)]
 
 
 def token_mac(kind: Token, text: str, key: bytes) -> bytes:
@@ -149,10 +165,14 @@ def token_mac(kind: Token, text: str, key: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")[:_TOKEN_BYTES]
 
 
-def token_texts(details: Details) -> Iterator[tuple[Token, str]]:
+def token_texts(details: Details, unit: str) -> Iterator[tuple[Token, str]]:
     """What is hashed of a record, in the form in which it is compared."""
     words = name_words(details.name)
-    yield Token.FULL_NAME, " ".join(words)
+    name = " ".join(words)
+    yield Token.FULL_NAME, name
+    yield Token.NAME_AND_COMMUNE, f"{name}/{unit}"
+    if details.birth:
+        yield Token.NAME_AND_YEAR, f"{name}/{details.birth[:4]}"
     yield Token.GIVEN_NAME, words[-1]
     for pair in dict.fromkeys(itertools.pairwise(words)):
         yield Token.WORD_PAIR, " ".join(pair)
@@ -218,4 +238,4 @@ def likeness(one: Details, other: Details, *, same_commune: bool) -> Likeness:
         reasons.append(_("the same commune"))
     if one.sex and other.sex and one.sex != other.sex:
         score -= 0.3
-    return Likeness(max(0.0, min(1.0, score)), tuple(reasons))
+    return Likeness(round(max(0.0, min(1.0, score)), 2), tuple(reasons))

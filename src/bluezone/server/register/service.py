@@ -3,7 +3,8 @@
 What shows a person's details to somebody writes to the audit first: that is `look`.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,16 +21,18 @@ from bluezone.server.keys import KeyUnavailable
 from bluezone.server.people.rules import Staff
 from bluezone.server.people.scope import EVERYWHERE, Scope
 from bluezone.server.register import rules
-from bluezone.server.register.rules import Details, Likeness, Token
-from bluezone.server.register.tables import Person, PersonToken
+from bluezone.server.register.rules import Details, Likeness, PairState, Token
+from bluezone.server.register.tables import Person, PersonPair, PersonToken
 from bluezone.server.sealing import Sealer
 from bluezone.server.secret_files import old_key, secret_file
+from bluezone.storage.database import upsert
 from bluezone.web.catalogue import _
 
 FOUND_AT_MOST: Final = 50
 _AT_ONCE: Final = 500  # values of one statement: SQLite takes 32,766
 _PLACE: Final = b"person"
 _DECODER: Final = msgspec.msgpack.Decoder(Details)
+_Stored = tuple[int, str, bytes]  # id, path of the unit, sealed details
 
 
 def _place(person_id: int) -> tuple[bytes, bytes]:
@@ -57,7 +60,10 @@ class Register:
 
     def details(self, person: Person) -> Details:
         """Open a record. Only for `look`, and for work that shows nobody anything (imports)."""
-        return _DECODER.decode(self.sealer.open(person.sealed, *_place(person.id)))
+        return self.open_sealed(person.id, person.sealed)
+
+    def open_sealed(self, person_id: int, sealed: bytes) -> Details:
+        return _DECODER.decode(self.sealer.open(sealed, *_place(person_id)))
 
     def sealed(self, person_id: int, details: Details) -> bytes:
         """Details as they are kept in the row of this id, where alone they open."""
@@ -92,8 +98,15 @@ async def add_many(
     people: Sequence[tuple[Details, str]],
     *,
     now: int,
+    alike: Sequence[Sequence[Candidate]] | None = None,
 ) -> list[Person]:
-    """New records, in the order given."""
+    """New records, in the order given.
+
+    Whom they may double is kept for the page of duplicates; `alike` is what `candidates` found,
+    where the caller has asked already.
+    """
+    if alike is None:
+        alike = await candidates(session, register, people)
     rows = [
         Person(
             unit=unit,
@@ -114,8 +127,9 @@ async def add_many(
     await _write_tokens(
         session,
         register,
-        [(row.id, details) for row, (details, _unit) in zip(rows, people, strict=True)],
+        [(row.id, details, unit) for row, (details, unit) in zip(rows, people, strict=True)],
     )
+    await _write_pairs(session, zip((row.id for row in rows), alike, strict=True), now)
     return rows
 
 
@@ -142,6 +156,18 @@ async def look(
         session, services, staff, Action.LOOK, subject=f"person:{person.id}", purpose=purpose
     )
     return person, Register.open(services.settings.secrets_folder).details(person)
+
+
+async def people(session: AsyncSession, ids: Iterable[int]) -> dict[int, Person]:
+    """The records of these ids, for work that shows nobody anything."""
+    wanted = sorted(set(ids))
+    found: dict[int, Person] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = await session.scalars(
+            select(Person).where(Person.id.in_(wanted[start : start + _AT_ONCE]))
+        )
+        found.update({person.id: person for person in rows})
+    return found
 
 
 async def units_of(session: AsyncSession, person_ids: Iterable[int]) -> dict[int, str]:
@@ -208,7 +234,16 @@ async def change(
         )
     await session.refresh(person)
     await session.execute(delete(PersonToken).where(PersonToken.person_id == person.id))
-    await _write_tokens(session, register, [(person.id, details)])
+    await _write_tokens(session, register, [(person.id, details, unit)])
+    await session.execute(
+        delete(PersonPair).where(
+            or_(PersonPair.one_id == person.id, PersonPair.other_id == person.id),
+            PersonPair.state == PairState.OPEN.value,
+        )
+    )
+    (alike,) = await candidates(session, register, [(details, unit)])
+    others = [one for one in alike if one.person_id != person.id]
+    await _write_pairs(session, [(person.id, others)], now)
 
 
 async def find(session: AsyncSession, register: Register, scope: Scope, text: str) -> list[Person]:
@@ -243,43 +278,59 @@ async def candidates(
 ) -> list[list[Candidate]]:
     """For each of `people` (details, path of the unit) the stored ones alike, likeliest first.
 
-    Compared are those who share the full name, the telephone or the identity number.
+    Two records are compared if they share the telephone, the identity number, or the full name
+    with the year of birth or the commune: nothing less can make them alike. Opening and comparing
+    is done in a thread; a batch of a few hundred people at a time keeps the memory small.
     """
-    compared = (Token.FULL_NAME, Token.PHONE, Token.IDENTITY)
-    macs = [
+    macs = await asyncio.to_thread(_compared_macs, register, people)
+    by_mac = await _people_by_mac(session, {mac for row in macs for mac in row}, scope)
+    return await asyncio.to_thread(_compared, register, people, macs, by_mac)
+
+
+def _compared_macs(register: Register, people: Sequence[tuple[Details, str]]) -> list[list[bytes]]:
+    return [
         [
             mac
-            for kind, text in rules.token_texts(details)
-            if kind in compared
+            for kind, text in rules.token_texts(details, unit)
+            if kind in rules.COMPARED
             for mac in register.macs(kind, text)
         ]
-        for details, _unit in people
+        for details, unit in people
     ]
-    by_mac = await _people_by_mac(session, {mac for row in macs for mac in row}, scope)
+
+
+def _compared(
+    register: Register,
+    people: Sequence[tuple[Details, str]],
+    macs: Sequence[Sequence[bytes]],
+    by_mac: Mapping[bytes, Sequence[_Stored]],
+) -> list[list[Candidate]]:
     opened: dict[int, Details] = {}
     found: list[list[Candidate]] = []
     for (details, unit), own in zip(people, macs, strict=True):
         alike: dict[int, Candidate] = {}
-        for stored in (stored for mac in own for stored in by_mac.get(mac, ())):
-            if stored.id in alike:
+        for person_id, stored_unit, sealed in (
+            stored for mac in own for stored in by_mac.get(mac, ())
+        ):
+            if person_id in alike:
                 continue
-            if stored.id not in opened:
-                opened[stored.id] = register.details(stored)
-            how = rules.likeness(details, opened[stored.id], same_commune=unit == stored.unit)
+            if person_id not in opened:
+                opened[person_id] = register.open_sealed(person_id, sealed)
+            how = rules.likeness(details, opened[person_id], same_commune=unit == stored_unit)
             if how.score >= rules.ALIKE:
-                alike[stored.id] = Candidate(stored.id, stored.unit, how)
+                alike[person_id] = Candidate(person_id, stored_unit, how)
         found.append(sorted(alike.values(), key=lambda one: -one.likeness.score))
     return found
 
 
 async def _people_by_mac(
     session: AsyncSession, macs: Iterable[bytes], scope: Scope
-) -> dict[bytes, list[Person]]:
+) -> dict[bytes, list[_Stored]]:
     wanted = list(macs)
-    found: dict[bytes, list[Person]] = {}
+    found: dict[bytes, list[_Stored]] = {}
     for start in range(0, len(wanted), _AT_ONCE):
         rows = await session.execute(
-            select(PersonToken.mac, Person)
+            select(PersonToken.mac, Person.id, Person.unit, Person.sealed)
             .join(Person, Person.id == PersonToken.person_id)
             .where(
                 PersonToken.mac.in_(wanted[start : start + _AT_ONCE]),
@@ -287,21 +338,44 @@ async def _people_by_mac(
                 Person.merged_into.is_(None),
             )
         )
-        for mac, person in rows:
-            found.setdefault(mac, []).append(person)
+        for mac, person_id, unit, sealed in rows:
+            found.setdefault(mac, []).append((person_id, unit, sealed))
     return found
 
 
 async def _write_tokens(
-    session: AsyncSession, register: Register, people: Sequence[tuple[int, Details]]
+    session: AsyncSession, register: Register, people: Sequence[tuple[int, Details, str]]
 ) -> None:
     values = [
         {"mac": mac, "person_id": person_id, "kind": int(kind)}
-        for person_id, details in people
-        for kind, mac in rules.tokens(details, register.token_key)
+        for person_id, details, unit in people
+        for kind, mac in rules.tokens(details, unit, register.token_key)
     ]
     if values:
         await session.execute(insert(PersonToken), values)
+
+
+async def _write_pairs(
+    session: AsyncSession, found: Iterable[tuple[int, Sequence[Candidate]]], now: int
+) -> None:
+    values = [
+        {
+            "one_id": min(person_id, one.person_id),
+            "other_id": max(person_id, one.person_id),
+            "score": one.likeness.score,
+            "state": PairState.OPEN.value,
+            "at": now,
+            "account_name": None,
+        }
+        for person_id, alike in found
+        for one in alike
+    ]
+    for start in range(0, len(values), _AT_ONCE):
+        await session.execute(
+            upsert(session, PersonPair)
+            .values(values[start : start + _AT_ONCE])
+            .on_conflict_do_nothing()  # decided before: nobody is asked again
+        )
 
 
 async def called(
@@ -352,7 +426,7 @@ async def renew_tokens(
         select(PersonToken.person_id, PersonToken.mac).where(PersonToken.person_id.in_(ids))
     ):
         kept[person_id].add(mac)
-    stale: list[tuple[int, Details]] = []
+    stale: list[tuple[int, Details, str]] = []
     unreadable = 0
     for person in people:
         try:
@@ -360,10 +434,11 @@ async def renew_tokens(
         except KeyUnavailable:
             unreadable += 1
             continue
-        if kept[person.id] != {mac for _kind, mac in rules.tokens(details, register.token_key)}:
-            stale.append((person.id, details))
+        present = rules.tokens(details, person.unit, register.token_key)
+        if kept[person.id] != {mac for _kind, mac in present}:
+            stale.append((person.id, details, person.unit))
     await session.execute(
-        delete(PersonToken).where(PersonToken.person_id.in_([one for one, _details in stale]))
+        delete(PersonToken).where(PersonToken.person_id.in_([one for one, *_rest in stale]))
     )
     await _write_tokens(session, register, stale)
     return Renewed(len(stale), unreadable, ids[-1] if len(ids) == limit else None)

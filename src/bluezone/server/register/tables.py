@@ -36,3 +36,50 @@ class PersonToken(Base):
         ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     kind: Mapped[int] = mapped_column(SmallInteger)
+
+
+class PersonPair(Base):
+    """Two records that may be of one person, found when one of them was written."""
+
+    __tablename__ = "person_pairs"
+    __table_args__ = (Index(None, "state", "one_id"),)
+
+    one_id: Mapped[int] = mapped_column(  # the older record
+        ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True
+    )
+    other_id: Mapped[int] = mapped_column(
+        ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    score: Mapped[float]  # register.rules.Likeness
+    state: Mapped[str]  # register.rules.PairState
+    at: Mapped[int]
+    account_name: Mapped[str | None]  # who decided
+
+
+class Merge(Base):
+    """Two records that were one. `undo` (sealed) is what they were before, for as long as kept."""
+
+    __tablename__ = "merges"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kept: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    merged: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    at: Mapped[int] = mapped_column(index=True)
+    account_id: Mapped[int]
+    account_name: Mapped[str]
+    undo: Mapped[bytes] = mapped_column(LargeBinary)
+    undone_at: Mapped[int | None]
+
+
+class ImportFile(Base):
+    """A file between its check and its import: sealed, and gone after a day."""
+
+    __tablename__ = "import_files"
+
+    id: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)  # 16 random bytes
+    account_id: Mapped[int]
+    kind: Mapped[str]  # what the rows are: register.importing.Shape
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # compressed, with what the check found
+    created_at: Mapped[int] = mapped_column(index=True)
+    done_at: Mapped[int | None]
+    outcome: Mapped[str]  # JSON: what the import did

@@ -22,6 +22,7 @@ from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.contacts import phones
 from bluezone.server.contacts import service as contacts
 from bluezone.server.contacts.deriving import take_turn
+from bluezone.server.contacts.words import WORDS
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.limits import Rule
@@ -394,6 +395,7 @@ async def _item_page(
         handover=row.id.hex(),
         row=row,
         choices=choices,
+        contact_words=WORDS,
         choice=choice or phones.Choice(),
         received=vietnam_time(row.received_at),
         details=_details(services, content),

@@ -90,6 +90,26 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_evidence_used_day"), ["day"], unique=False)
 
     op.create_table(
+        "import_files",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("done_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_files")),
+    )
+    with op.batch_alter_table("import_files", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_import_files_created_at"), ["created_at"], unique=False
+        )
+
+    op.create_table(
         "key_rotations",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("began_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -300,11 +320,12 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("outcome_on", sa.String(), nullable=True),
-        sa.Column("infectious_from", sa.String(), nullable=True),
-        sa.Column("infectious_until", sa.String(), nullable=True),
+        sa.Column("infectious_from", sa.String(), nullable=False),
+        sa.Column("infectious_until", sa.String(), nullable=False),
         sa.Column(
             "rule_version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
+        sa.Column("to_decide", sa.Boolean(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column(
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
@@ -326,9 +347,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("reference", name=op.f("uq_cases_reference")),
     )
     with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.create_index("ix_cases_list", ["unit", "reported_on", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_merged_into"), ["merged_into"], unique=False)
         batch_op.create_index("ix_cases_onset", ["unit", "onset"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_person_id"), ["person_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_cases_reported_on"), ["reported_on", "id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_cases_to_decide",
+            ["unit"],
+            unique=False,
+            sqlite_where=sa.text("to_decide"),
+            postgresql_where=sa.text("to_decide"),
+        )
         batch_op.create_index(
             batch_op.f("ix_cases_unit"), ["unit", "status", "reported_on"], unique=False
         )
@@ -509,8 +541,37 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_merges")),
     )
     with op.batch_alter_table("merges", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merges_at"), ["at"], unique=False)
         batch_op.create_index(batch_op.f("ix_merges_kept"), ["kept"], unique=False)
         batch_op.create_index(batch_op.f("ix_merges_merged"), ["merged"], unique=False)
+
+    op.create_table(
+        "person_pairs",
+        sa.Column("one_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("other_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("score", sa.Double(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account_name", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["one_id"],
+            ["persons.id"],
+            name=op.f("fk_person_pairs_one_id_persons"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["other_id"],
+            ["persons.id"],
+            name=op.f("fk_person_pairs_other_id_persons"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("one_id", "other_id", name=op.f("pk_person_pairs")),
+    )
+    with op.batch_alter_table("person_pairs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_person_pairs_other_id"), ["other_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_person_pairs_state"), ["state", "one_id"], unique=False
+        )
 
     op.create_table(
         "person_tokens",
@@ -873,6 +934,7 @@ def upgrade() -> None:
         sa.Column("case_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -892,6 +954,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("laboratory", sa.String(), nullable=False),
         sa.Column("sample", sa.String(), nullable=False),
+        sa.Column("version", sa.SmallInteger(), nullable=False),
         sa.Column(
             "unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
@@ -902,9 +965,11 @@ def upgrade() -> None:
         sa.Column("sampled_on", sa.String(), nullable=False),
         sa.Column("method", sa.String(), nullable=False),
         sa.Column("result", sa.String(), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=False),
         sa.Column(
             "reported_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
+        sa.Column("superseded", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["case_id"], ["cases.id"], name=op.f("fk_lab_results_case_id_cases")
         ),
@@ -912,13 +977,13 @@ def upgrade() -> None:
             ["person_id"], ["persons.id"], name=op.f("fk_lab_results_person_id_persons")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lab_results")),
-        sa.UniqueConstraint("laboratory", "sample", name=op.f("uq_lab_results_laboratory")),
+        sa.UniqueConstraint(
+            "laboratory", "sample", "version", name=op.f("uq_lab_results_laboratory")
+        ),
     )
     with op.batch_alter_table("lab_results", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_lab_results_case_id"), ["case_id"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_lab_results_laboratory"), ["laboratory", "reported_at"], unique=False
-        )
+        batch_op.create_index("ix_lab_results_list", ["laboratory", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_lab_results_person_id"), ["person_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_lab_results_unit"), ["unit", "reported_at"], unique=False

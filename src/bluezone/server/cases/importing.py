@@ -1,0 +1,279 @@
+"""Lists of cases and of results: what their columns are called, and what becomes of a row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bluezone.server.cases import changing, laboratory, rules, service
+from bluezone.server.cases.laboratory import Receipt, Sample
+from bluezone.server.cases.rules import (
+    CaseSource,
+    CaseStatus,
+    Course,
+    CourseError,
+    Method,
+    Outcome,
+    Result,
+)
+from bluezone.server.context import Services
+from bluezone.server.people.rules import Staff
+from bluezone.server.register import importing
+from bluezone.server.register import service as register
+from bluezone.server.register.cells import YES_NO, CellError, Cells
+from bluezone.server.register.importing import PERSON_COLUMNS, Column, Ready, Shape
+from bluezone.server.register.rules import Details
+from bluezone.web.catalogue import _
+
+_STATUSES: Final = {
+    "xac dinh": CaseStatus.CONFIRMED,
+    "duong tinh": CaseStatus.CONFIRMED,
+    "f0": CaseStatus.CONFIRMED,
+    "confirmed": CaseStatus.CONFIRMED,
+    "positive": CaseStatus.CONFIRMED,
+    "co the": CaseStatus.PROBABLE,
+    "probable": CaseStatus.PROBABLE,
+    "nghi ngo": CaseStatus.SUSPECTED,
+    "nghi nhiem": CaseStatus.SUSPECTED,
+    "suspected": CaseStatus.SUSPECTED,
+}
+_OUTCOMES: Final = {
+    "khoi": Outcome.RECOVERED,
+    "khoi benh": Outcome.RECOVERED,
+    "recovered": Outcome.RECOVERED,
+    "tu vong": Outcome.DIED,
+    "chet": Outcome.DIED,
+    "died": Outcome.DIED,
+    "chuyen di": Outcome.MOVED,
+    "moved": Outcome.MOVED,
+    "mat dau": Outcome.LOST,
+    "lost": Outcome.LOST,
+}
+_METHODS: Final = {
+    "pcr": Method.PCR,
+    "rt pcr": Method.PCR,
+    "realtime rt pcr": Method.PCR,
+    "test nhanh": Method.ANTIGEN,
+    "khang nguyen": Method.ANTIGEN,
+    "antigen": Method.ANTIGEN,
+    "ag": Method.ANTIGEN,
+    "khang the": Method.ANTIBODY,
+    "antibody": Method.ANTIBODY,
+    "khac": Method.OTHER,
+    "other": Method.OTHER,
+}
+_RESULTS: Final = {
+    "duong tinh": Result.POSITIVE,
+    "duong": Result.POSITIVE,
+    "positive": Result.POSITIVE,
+    "pos": Result.POSITIVE,
+    "am tinh": Result.NEGATIVE,
+    "am": Result.NEGATIVE,
+    "negative": Result.NEGATIVE,
+    "neg": Result.NEGATIVE,
+    "khong xac dinh": Result.INCONCLUSIVE,
+    "nghi ngo": Result.INCONCLUSIVE,
+    "inconclusive": Result.INCONCLUSIVE,
+}
+_SAMPLED: Final = Column(
+    "sampled_on",
+    _("Day of the sample"),
+    "ngay lay mau; ngay lay benh pham; sampled on; sample date; date of sample",
+)
+
+
+# --- cases -------------------------------------------------------------------------------
+def _read_case(cells: Cells, details: Details) -> Course:
+    outcome = cells.choice("outcome", _OUTCOMES)
+    status = cells.choice("status", _STATUSES) or CaseStatus.SUSPECTED
+    course = Course(
+        status=CaseStatus.CLOSED if outcome else status,
+        reported_on=cells.day("reported_on") or cells.today,
+        has_symptoms=cells.choice("has_symptoms", YES_NO),
+        onset=cells.day("onset"),
+        sampled_on=cells.day("sampled_on"),
+        outcome=outcome,
+        outcome_on=cells.day("outcome_on"),
+    )
+    try:
+        rules.check_course(course, cells.today, details.birth)
+    except CourseError as error:
+        raise CellError(error.field, error.message, **error.values) from None
+    return course
+
+
+async def _apply_cases(
+    session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Course]]
+) -> Mapping[str, int]:
+    ids = await importing.people_of(session, services, ready)
+    people = await register.people(session, ids)
+    taken = set(await service.open_cases(session, ids))
+    # A list that is handed in again, and says of an illness that it is over, opens it no second
+    # time either.
+    over = await service.last_cases(session, set(ids) - taken)
+    courses = []
+    for one, person_id in zip(ready, ids, strict=True):
+        course = one.row.content
+        again = person_id in over and service.course_of(over[person_id]) == course
+        if person_id in taken or again:
+            continue
+        taken.add(person_id)
+        courses.append((people[person_id], course))
+    await changing.open_many(session, services, staff, courses, source=CaseSource.IMPORT)
+    return {
+        _("new cases"): len(courses),
+        _("new people"): sum(one.same is None for one in ready),
+        _("had a case already, left as it is"): len(ready) - len(courses),
+    }
+
+
+CASES: Final = Shape(
+    kind="cases",
+    columns=(
+        *PERSON_COLUMNS,
+        Column("status", _("Status"), "phan loai; tinh trang; loai ca; status; classification"),
+        Column("reported_on", _("Day of the report"), "ngay bao cao; ngay cong bo; reported on"),
+        Column("has_symptoms", _("Symptoms"), "trieu chung; co trieu chung; symptoms"),
+        Column(
+            "onset",
+            _("First symptoms"),
+            "ngay khoi phat; khoi phat; ngay phat benh; onset; onset date; date of onset",
+        ),
+        _SAMPLED,
+        Column("outcome", _("Outcome"), "ket qua dieu tri; ket cuc; outcome"),
+        Column(
+            "outcome_on",
+            _("Day of the outcome"),
+            "ngay ra vien; ngay khoi; ngay tu vong; ngay ket thuc; outcome date",
+        ),
+    ),
+    read=_read_case,
+    apply=_apply_cases,
+)
+
+
+# --- results -----------------------------------------------------------------------------
+def _read_result(cells: Cells, details: Details) -> Sample:
+    sampled_on = cells.day("sampled_on")
+    method, result = cells.choice("method", _METHODS), cells.choice("result", _RESULTS)
+    for column, value in (("sampled_on", sampled_on), ("result", result)):
+        if value is None:
+            raise CellError(column, _("Please fill in this cell."))
+    assert sampled_on is not None and result is not None  # noqa: S101, PT018 - just seen
+    sample = Sample(
+        sample=cells.text("sample"),
+        sampled_on=sampled_on,
+        method=method or Method.PCR,
+        result=result,
+        correction=cells.choice("correction", YES_NO) or False,
+    )
+    try:
+        return laboratory.check_sample(sample, cells.today, details.birth)
+    except CourseError as error:
+        raise CellError(error.field, error.message, **error.values) from None
+
+
+async def _verify_results(
+    session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
+) -> Mapping[int, CellError]:
+    against: dict[int, CellError] = {}
+    for one, receipt in zip(ready, await _receipts(session, services, staff, ready), strict=True):
+        if receipt in REFUSED:
+            against[one.row.number] = CellError("sample", REFUSED[receipt])
+    return against
+
+
+REFUSED: Final = {
+    Receipt.DIFFERS: _(
+        "Another result of this sample is here already. If this one corrects it, say so."
+    ),
+    Receipt.OTHER_PERSON: _("This sample was handed in before, for another person."),
+}
+
+
+async def _receipts(
+    session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
+) -> list[Receipt]:
+    """What would become of each row."""
+    persons = await _persons(session, services, staff, ready)
+    known = await laboratory.known_samples(
+        session, staff.name, [one.row.content.sample for one in ready]
+    )
+    return [
+        laboratory.receipt_of(known.get(one.row.content.sample), one.row.content, person)
+        for one, person in zip(ready, persons, strict=True)
+    ]
+
+
+async def _persons(
+    session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
+) -> list[int | None]:
+    rows = [(one.row.details, one.row.unit, one.row.content) for one in ready]
+    known = await laboratory.persons_of_known(session, services, staff, rows)
+    return [known.get(one.row.content.sample, one.same) for one in ready]
+
+
+async def hand_in(
+    session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
+) -> list[Receipt]:
+    """Take results of people, found or made, each once. Of what is refused nothing is kept."""
+    receipts = await _receipts(session, services, staff, ready)
+    persons = await _persons(session, services, staff, ready)
+    taken = [
+        replace(one, same=person)
+        for one, person, receipt in zip(ready, persons, receipts, strict=True)
+        if receipt not in REFUSED
+    ]
+    ids = await importing.people_of(session, services, taken)
+    # In the order in which the samples were taken: an illness is told forwards.
+    order = sorted(range(len(taken)), key=lambda at: taken[at].row.content.sampled_on)
+    for at in order:
+        await laboratory.take_result(session, services, staff, ids[at], taken[at].row.content)
+    return receipts
+
+
+async def _apply_results(
+    session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
+) -> Mapping[str, int]:
+    receipts = await hand_in(session, services, staff, ready)
+    return {
+        _("results taken"): receipts.count(Receipt.TAKEN),
+        _("results corrected"): receipts.count(Receipt.CORRECTED),
+        _("results that were here already"): receipts.count(Receipt.KNOWN),
+    }
+
+
+RESULTS: Final = Shape(
+    kind="results",
+    columns=(
+        Column(
+            "sample",
+            _("Number of the sample"),
+            "ma mau; so mau; ma benh pham; ma so mau; sample; sample id; specimen",
+            required=True,
+        ),
+        *PERSON_COLUMNS,
+        replace(_SAMPLED, required=True),
+        Column("method", _("Method"), "phuong phap; loai xet nghiem; method; test"),
+        Column(
+            "result", _("Result"), "ket qua; ket qua xet nghiem; result; test result", required=True
+        ),
+        Column("correction", _("Correction"), "dinh chinh; correction"),
+    ),
+    read=_read_result,
+    apply=_apply_results,
+    verify=_verify_results,
+    once=False,
+    anywhere=True,
+)
+
+
+def ready_rows(
+    rows: Sequence[tuple[Details, str, Sample]], alike: Sequence[Sequence[register.Candidate]]
+) -> list[Ready[Sample]]:
+    """What a program handed in, as rows numbered from 1."""
+    return [
+        importing.ready_row(importing.Row(number, details, unit, sample), found)
+        for number, ((details, unit, sample), found) in enumerate(zip(rows, alike, strict=True), 1)
+    ]

@@ -1,0 +1,168 @@
+"""Lists of cases: checked, shown, imported in one piece or not at all."""
+
+import asyncio
+import io
+import re
+
+import openpyxl
+import pytest
+from sqlalchemy import func, select
+
+from bluezone.server.cases.tables import Case
+from bluezone.server.context import Services
+from bluezone.server.people.rules import StaffRole
+from bluezone.server.register import importing
+from bluezone.server.register.tables import ImportFile, Person
+from tests.server.cases.conftest import Browser, SignIn, form
+from tests.server.conftest import BA_DINH, NGOC_HA, RunJob
+
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+LIST = """DANH SÁCH CA BỆNH
+Họ và tên,SĐT,Năm sinh,Giới tính,Phường,Phân loại,Ngày khởi phát,Ngày báo cáo,Lạ
+Nguyễn Văn An,901234567,1990,Nam,"Ba Đình, Hà Nội",F0,17/1/2021,18/1/2021,x
+nguyen van an,0901234567,1990,nam,00004,xác định,17/1/2021,18/1/2021,x
+Trần Thị Bích,,1985,Nữ,"Phúc Xá, Ba Đình, Hà Nội",nghi ngờ,,,
+=HYPERLINK("http://x"),,1970,,00004,,,,
+Lê Văn Cường,0912,1970,Nam,00004,F0,,,
+Phạm Dung,,2000,Nữ,"Thành Công, Ba Đình, Hà Nội",F0,,,
+Hoàng Văn Em,,1960,Nam,00004,F0,21/1/2021,,
+Vũ Thị Giang,,1960,Nữ,Liên Chiểu Đà Nẵng,F0,,,
+"""
+
+
+async def hand_in(browser: Browser, content: bytes, name: str = "ca.csv") -> str:
+    answer = await browser.post(
+        "/staff/cases/import", files={"file": (name, content, "application/octet-stream")}
+    )
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+async def counted(services: Services) -> tuple[int, int]:
+    async with services.database.read() as session:
+        people = await session.scalar(select(func.count()).select_from(Person))
+        cases = await session.scalar(select(func.count()).select_from(Case))
+    return people or 0, cases or 0
+
+
+async def test_a_list_is_checked_shown_and_taken_once(services: Services, sign_in: SignIn) -> None:
+    lan = await sign_in(unit="vn.01.001")  # an area: two communes are hers, the third is not
+    address = await hand_in(lan, LIST.encode("utf-16"))
+    shown = (await lan.get(address)).text
+    assert re.search(r'id="rows">8<', shown)
+    assert re.search(r'id="good">2<', shown)
+    for words in (
+        "Trùng người với dòng 3",
+        "0912 không phải là số điện thoại di động",
+        "00025 Phường Giảng Võ",
+        "ở tương lai",
+        "không thuộc đơn vị của bạn",
+        "Không có xã, phường Liên Chiểu Đà Nẵng",
+    ):
+        assert words in shown, words
+    assert await counted(services) == (0, 0)
+    problems = await lan.get(f"{address}/problems.csv")
+    assert problems.content.startswith("\ufeff".encode())
+    assert "Lê Văn Cường" in problems.text
+    assert "Nguyễn Văn An" not in problems.text
+
+    first, second = await asyncio.gather(lan.post(address), lan.post(address))  # pressed twice
+    assert (first.status_code, second.status_code) == (303, 303)
+    done = (await lan.get(address)).text
+    assert "<strong>2</strong> ca bệnh mới" in done
+    assert await counted(services) == (2, 2)
+    again = await hand_in(lan, LIST.encode())
+    assert re.search(r'id="known">1<', (await lan.get(again)).text)
+    await lan.post(again)
+    assert "đã có ca bệnh, giữ nguyên" in (await lan.get(again)).text
+    async with services.database.read() as session:
+        kept = await session.scalar(select(Case).where(Case.onset == "2021-01-17"))
+        assert kept is not None
+        assert (kept.status, kept.source, kept.unit) == ("confirmed", "import", BA_DINH)
+
+
+async def test_an_import_that_is_cut_off_leaves_nothing(
+    services: Services, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lan = await sign_in()
+    names = "".join(f"Người Số {chr(65 + at % 26)}{chr(65 + at // 26)}\n" for at in range(600))
+    address = await hand_in(lan, f"Họ tên\n{names}".encode())
+    real, calls = importing.people_of, []
+
+    async def dies(*given: object) -> list[int]:
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("the power is gone")
+        return await real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(importing, "people_of", dies)
+    assert (await lan.post(address)).status_code == 500
+    assert len(calls) == 3
+    assert await counted(services) == (0, 0)
+    monkeypatch.undo()
+    assert (await lan.post(address)).status_code == 303  # the file is still there
+    assert await counted(services) == (600, 600)
+
+
+@sqlite
+async def test_excel_days_and_columns_that_somebody_has_to_name(
+    services: Services, sign_in: SignIn
+) -> None:
+    lan = await sign_in()
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Bệnh nhân", "Phát bệnh", "Điện thoại"])
+    sheet.append(["Nguyễn Văn An", 44213, 901234567])
+    out = io.BytesIO()
+    book.save(out)
+    address = await hand_in(lan, out.getvalue(), "ca.xlsx")
+    shown = (await lan.get(address)).text
+    assert "Không tìm thấy cột" in shown
+    await lan.post(
+        f"{address}/columns", {"column_0": "name", "column_1": "onset", "column_2": "phone"}
+    )
+    assert re.search(r'id="good">1<', (await lan.get(address)).text)
+    await lan.post(address)
+    async with services.database.read() as session:
+        assert await session.scalar(select(Case.onset)) == "2021-01-17"
+
+
+@sqlite
+async def test_a_known_person_elsewhere_is_counted_and_not_shown(
+    services: Services, sign_in: SignIn
+) -> None:
+    hoa = await sign_in("hoa", unit=NGOC_HA)
+    there = form(commune="Ngọc Hà, Ba Đình, Hà Nội", phone="0901234567")
+    assert (await hoa.post("/staff/cases/new", there)).status_code == 303
+    lan = await sign_in()
+    address = await hand_in(
+        lan, "Họ tên,SĐT,Ngày sinh\nNguyễn Văn An,0901234567,17/5/1990\n".encode()
+    )
+    shown = (await lan.get(address)).text
+    assert "đơn vị bạn không xem được" in shown
+    assert "Ngọc Hà" not in shown
+    assert (await hoa.client.get(address)).status_code == 200  # still lan's browser
+    minh = await sign_in("minh")
+    assert (await minh.get(address)).status_code == 404  # a colleague's file is not mine
+    lab = await sign_in("lab", StaffRole.LABORATORY)
+    assert (await lab.get("/staff/cases/import")).status_code == 403
+
+
+@sqlite
+async def test_a_file_without_a_list_is_refused_where_it_was_chosen(
+    services: Services, sign_in: SignIn, run_job: RunJob, clock: object
+) -> None:
+    lan = await sign_in()
+    for content, words in ((b"", "chọn một tệp"), (b"PK\x03\x04", "bị hỏng")):
+        answer = await lan.post("/staff/cases/import", files={"file": ("a.csv", content)})
+        assert answer.status_code == 422
+        assert words in answer.text
+    await hand_in(lan, "Họ tên\nNguyễn Văn An\n".encode())
+    async with services.database.read() as session:
+        (kept,) = await session.scalars(select(ImportFile))
+        assert b"Nguy" not in kept.sealed
+    clock.set(services.now + 2 * 86400)  # type: ignore[attr-defined]
+    await run_job("import-files-retention")
+    async with services.database.read() as session:
+        assert await session.scalar(select(ImportFile.id)) is None
