@@ -52,10 +52,6 @@ SEALED: Final = (
     Sealed("handover_contents", "sealed", "inbox", (b"handover-content", "handover")),
     Sealed("handover_decisions", "message", "inbox", (b"handover-message", "handover")),
     Sealed("outbox_messages", "sealed", "outbox", ("place",)),
-    Sealed("saved_searches", "asked", "searches", (b"saved-search", "account_id")),
-    Sealed("report_schedules", "reason", "reports", (b"report-reason", "account_id")),
-    Sealed("report_parts", "sealed", "reports", (b"report", "report_id", "part")),
-    Sealed("staff_second_factors", "sealed", "totp", (b"second-factor", "account_id")),
     Sealed("look_alerts", "word", "notes", (b"look-alert", "rule", "account_id", "day")),
 )
 # Bytes that are not sealed, and why they need not be.
