@@ -222,9 +222,9 @@ def _rows(
                         }
                     )  # fmt: skip
             rows[Exposure].append(
-                _columns(
-                    Exposure,
-                    source_id=built.people[source], exposed_id=person, known_by=known_by,
+                dict(
+                    source_id=None if known_by == "phone" and rng.random() < 0.2
+                    else built.people[source], exposed_id=person, known_by=known_by,
                     day=day.isoformat(), start_at=None, minutes=rng.randint(5, 240),
                     nearness=rng.choice(("touch", "two-metres", "same-room")),
                     confirmation="both-sides" if known_by == "phone" else None, flags="",
@@ -270,8 +270,7 @@ def _case(
     number = len(built.cases)
     sure = status in ("confirmed", "closed")
     rows[Case].append(
-        _columns(
-            Case,
+        dict(
             id=number, reference=reference, person_id=person, unit=plan.unit, status=status,
             onset=onset, has_symptoms=False if silent else True if onset else None,
             reported_on=reported.isoformat(), sampled_on=sampled.isoformat(),
@@ -287,16 +286,18 @@ def _case(
         )
     )  # fmt: skip
     if status != "suspected":
-        rows[LabResult].append(
-            _columns(
-                LabResult,
-                laboratory="cdc", sample=f"S{number:07}", unit=plan.unit, person_id=person,
-                case_id=number, sampled_on=sampled.isoformat(), method="pcr",
-                result="negative" if status == "discarded" else "positive",
-                reported_at=confirmed_at, version=0, is_last=True, replaced_at=None,
-                note=None, account_id=1, account_name="cdc", created_at=confirmed_at,
-            )
-        )  # fmt: skip
+        found = "negative" if status == "discarded" else "positive"
+        # A tenth was corrected: the first version stays, and no longer counts.
+        versions = ("inconclusive", found) if rng.random() < 0.1 else (found,)
+        for version, result in enumerate(versions, 1):
+            rows[LabResult].append(
+                dict(
+                    laboratory="cdc", sample=f"S{number:07}", unit=plan.unit, person_id=person,
+                    case_id=number, sampled_on=sampled.isoformat(), method="pcr", result=result,
+                    reported_at=confirmed_at, version=version, verdict="attached",
+                    superseded=version < len(versions),
+                )
+            )  # fmt: skip
 
 
 def _work(
@@ -313,13 +314,12 @@ def _work(
     def task(kind: str, created_at: int, closed_at: int | None, outcome: str) -> None:
         done = closed_at is not None and closed_at <= now
         rows[Task].append(
-            _columns(
-                Task,
+            dict(
                 kind=kind, person_id=person, unit=plan.unit, team_id=None, assignee_id=1,
                 assignee_name="lan", state="done" if done else "open",
                 due_at=created_at + DAY, made_by=f"{kind}/{person}/{len(rows[Task])}",
                 created_at=created_at, closed_at=closed_at if done else None,
-                outcome=outcome if done else None, revision=0, tries=0, occasion="", rule="",
+                outcome=outcome if done else None, revision=0, tries=0,
             )
         )  # fmt: skip
 
@@ -331,13 +331,11 @@ def _work(
         if sampled_at <= now:
             task("test", known_at, sampled_at, "sampled")
             rows[LabResult].append(
-                _columns(
-                    LabResult,
+                dict(
                     laboratory="cdc", sample=f"C{person:07}", unit=plan.unit, person_id=person,
                     case_id=None, sampled_on=day.isoformat(), method="pcr", result="negative",
-                    reported_at=min(now, sampled_at + DAY), version=0, is_last=True,
-                    replaced_at=None, note=None, account_id=1, account_name="cdc",
-                    created_at=min(now, sampled_at + DAY),
+                    reported_at=min(now, sampled_at + DAY), version=1,
+                    verdict="noted", superseded=False,
                 )
             )  # fmt: skip
     for after in (7, 14):
@@ -360,18 +358,12 @@ def _rank(
     rank = 1 if plans[plan.met[0][0]].is_case else 2
     bits = sum({"interview": 1, "place": 2, "phone": 4}[by] for by in {met[3] for met in plan.met})
     rows[Rank].append(
-        _columns(
-            Rank,
-            person_id=person, rank=rank, shown=rank, exposure_id=None,
+        dict(
+            person_id=person, unit=plan.unit, rank=rank, shown=rank, exposure_id=None,
             last_exposed_on=max(day for _s, day, _w, _b in plan.met).isoformat(),
-            arrivals="", known_by=bits, found_at=now, rule_version=0, at=now,
+            arrivals="", known_by=bits, found_at=now, at=now,
         )
     )  # fmt: skip
-
-
-def _columns(table: type[Base], **values: Any) -> dict[str, Any]:
-    """Those values that the table has a column for."""
-    return {key: value for key, value in values.items() if key in table.__table__.columns}
 
 
 def _time(day: date, rng: random.Random) -> int:

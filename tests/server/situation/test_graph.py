@@ -1,6 +1,6 @@
 """The forest of exposures and how it is drawn: a forest always, each person once."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bluezone.server.situation.graph import Forest, Kind, Link, Node, grow, view_of
@@ -35,6 +35,7 @@ def outbreaks(draw: st.DrawFn) -> tuple[list[Node], list[Link]]:
     return nodes, links
 
 
+@settings(max_examples=50)  # each builds and draws two forests
 @given(outbreaks(), st.integers(1, 30), st.lists(st.integers(1, 25), max_size=5))
 def test_it_is_a_forest_and_everybody_has_a_spot_of_their_own(
     outbreak: tuple[list[Node], list[Link]], at_most: int, folded: list[int]

@@ -45,7 +45,7 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One laboratory result."""
+    """One laboratory result, as last corrected."""
 
     id: int
     laboratory: str
@@ -165,19 +165,23 @@ async def reported_without_onset(
     return found
 
 
-_RESULT: Any = select(
-    LabResult.id,
-    LabResult.laboratory,
-    LabResult.sample,
-    LabResult.unit,
-    LabResult.person_id,
-    LabResult.case_id,
-    Case.reference,
-    LabResult.sampled_on,
-    LabResult.method,
-    LabResult.result,
-    LabResult.reported_at,
-).outerjoin(Case, Case.id == LabResult.case_id)
+_RESULT: Any = (
+    select(
+        LabResult.id,
+        LabResult.laboratory,
+        LabResult.sample,
+        LabResult.unit,
+        LabResult.person_id,
+        LabResult.case_id,
+        Case.reference,
+        LabResult.sampled_on,
+        LabResult.method,
+        LabResult.result,
+        LabResult.reported_at,
+    )
+    .outerjoin(Case, Case.id == LabResult.case_id)
+    .where(LabResult.superseded.is_(False))
+)
 
 
 async def results_after(
@@ -222,6 +226,7 @@ async def sampled_since(
             .where(
                 scope.of(LabResult.unit),
                 LabResult.person_id.in_(some),
+                LabResult.superseded.is_(False),
                 LabResult.sampled_on >= since,
             )
             .group_by(LabResult.person_id)

@@ -6,17 +6,15 @@ contact of the unit they live in. Exposures that were taken back are in none of 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bluezone.server.contacts.tables import Exposure, PlaceVisited, Rank, RankOverride, Visit
+from bluezone.server.contacts.tables import Exposure, PlaceVisited, Visit
 from bluezone.server.people.scope import Scope
 from bluezone.server.places.units import NATION
 from bluezone.server.register.queries import in_parts, within
-
-PHONE: Final = "phone"  # contacts.rules.KnownBy of what phones found
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,57 +156,6 @@ async def exposed_in_settings(
         .order_by(Exposure.exposed_id)
     )
     return [(row[0], row[1], row[2]) for row in rows]
-
-
-async def known_by_of_contacts(
-    session: AsyncSession, scope: Scope, since: str, until: str
-) -> dict[tuple[bool, bool], int]:
-    """How many contacts of a period are known by (phones, anything else)."""
-    phone = (
-        select(Exposure.exposed_id)
-        .where(Exposure.removed_at.is_(None), Exposure.known_by == PHONE)
-        .where(Exposure.day.between(since, until), *_exposed_within(scope))
-        .distinct()
-    )
-    other = (
-        select(Exposure.exposed_id)
-        .where(Exposure.removed_at.is_(None), Exposure.known_by != PHONE)
-        .where(Exposure.day.between(since, until), *_exposed_within(scope))
-        .distinct()
-    )
-    only_phone = select(func.count()).select_from(phone.except_(other).subquery())
-    both = select(func.count()).select_from(phone.intersect(other).subquery())
-    only_other = select(func.count()).select_from(other.except_(phone).subquery())
-    return {
-        (True, False): await session.scalar(only_phone) or 0,
-        (True, True): await session.scalar(both) or 0,
-        (False, True): await session.scalar(only_other) or 0,
-    }
-
-
-async def ranks_of(
-    session: AsyncSession, scope: Scope, persons: Iterable[int]
-) -> dict[int, int | None]:
-    """The rank of those of these people who are within scope; None: decided to be none."""
-    found: dict[int, int | None] = {}
-    for some in in_parts(persons):
-        rows = await session.execute(
-            select(Rank.person_id, Rank.rank).where(
-                Rank.person_id.in_(some), Rank.person_id.in_(within(scope))
-            )
-        )
-        found.update((row[0], row[1]) for row in rows)
-        decided = await session.execute(
-            select(RankOverride.person_id, RankOverride.rank)
-            .where(
-                RankOverride.person_id.in_(some),
-                RankOverride.person_id.in_(within(scope)),
-                RankOverride.ended_at.is_(None),
-            )
-            .order_by(RankOverride.id)
-        )
-        found.update((row[0], row[1]) for row in decided)
-    return found
 
 
 async def visits_overlapping(

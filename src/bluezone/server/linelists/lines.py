@@ -12,6 +12,8 @@ from bluezone.protocol.intervals import vietnam_time
 from bluezone.server.cases import queries as cases
 from bluezone.server.cases.queries import ResultRow
 from bluezone.server.contacts import queries as contacts
+from bluezone.server.contacts import service as contact_ranks
+from bluezone.server.contacts.service import RankRow
 from bluezone.server.context import Services
 from bluezone.server.linelists.rules import Column, List
 from bluezone.server.people.scope import Scope
@@ -123,14 +125,14 @@ async def _contacts(session: AsyncSession, selection: Selection, after: int) -> 
     )
     people = [row.person_id for row in rows]
     units = await register.units_of(session, people)
-    ranks = await contacts.ranks_of(session, scope, people)
+    ranks = await contact_ranks.ranks_of(session, people)
     spoken_to = await work.first_closed(session, scope, people, _CALLS, _SPOKEN_TO)
     sampled = await cases.sampled_since(session, scope, people, selection.first)
     found = [
         Line(
             {
                 "person": row.person_id,
-                "rank": None if ranks.get(row.person_id) is None else f"F{ranks[row.person_id]}",
+                "rank": _rank(ranks.get(row.person_id)),
                 "first_day": row.first_day,
                 "last_day": row.last_day,
                 "exposures": row.exposures,
@@ -246,6 +248,10 @@ async def _tasks(session: AsyncSession, selection: Selection, after: int) -> _Pa
         for row in rows
     ]
     return _Page(found, rows[-1].id if rows else after, len(rows) == PAGE)
+
+
+def _rank(row: RankRow | None) -> str | None:
+    return None if row is None or row.rank is None else f"F{row.rank}"
 
 
 def _unit(path: str) -> dict[str, Cell]:

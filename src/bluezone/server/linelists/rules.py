@@ -92,7 +92,7 @@ class Column:
 
 
 _PERSON: Final = (
-    Column("name", _("Name"), is_personal=True),
+    Column("name", _("Full name"), is_personal=True),
     Column("phone", _("Telephone"), is_personal=True),
     Column("identity", _("Identity number"), is_personal=True),
     Column("birth", _("Born"), is_personal=True),

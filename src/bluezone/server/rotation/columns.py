@@ -51,7 +51,6 @@ SEALED: Final = (
     Sealed("handover_contents", "sealed", "inbox", (b"handover-content", "handover")),
     Sealed("handover_decisions", "message", "inbox", (b"handover-message", "handover")),
     Sealed("outbox_messages", "sealed", "outbox", ("place",)),
-    Sealed("staff_second_factors", "sealed", "totp", (b"second-factor", "account_id")),
     Sealed("look_alerts", "word", "notes", (b"look-alert", "rule", "account_id", "day")),
 )
 # Bytes that are not sealed, and why they need not be.

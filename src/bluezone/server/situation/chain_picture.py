@@ -5,7 +5,7 @@ keyboard, says who, where, when, in which setting and generation.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -57,9 +57,7 @@ class Drawn:
     def whole(self, title: str) -> str:
         """Both parts in one document, for a file."""
         moved = f'<g transform="translate(0 {_AXIS})">{self.body}</g>'
-        return svg.document(
-            self.width, self.height + _AXIS, _symbols() + self.axis + moved, title=title
-        )
+        return svg.document(self.width, self.height + _AXIS, self.axis + moved, title=title)
 
 
 def draw(
@@ -82,9 +80,7 @@ def draw(
 def page_parts(drawn: Drawn, title: str, zoom: float) -> tuple[str, str]:
     """The axis and the chains as two documents for a page."""
     axis = svg.document(drawn.width, _AXIS, drawn.axis, title=title, zoom=zoom)
-    body = svg.document(
-        drawn.width, drawn.height, _symbols() + drawn.body, title=title, zoom=zoom, role="group"
-    )
+    body = svg.document(drawn.width, drawn.height, drawn.body, title=title, zoom=zoom, role="group")
     return axis, body
 
 
@@ -94,12 +90,6 @@ def symbol(kind: Kind) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" width="18" height="18" viewBox="-9 -9 18 18"'
         f' aria-hidden="true">{_SHAPES[kind]}</svg>'
     )
-
-
-def _symbols() -> str:
-    return "<defs>" + "".join(
-        f'<g id="k-{kind.value}">{shape}</g>' for kind, shape in _SHAPES.items()
-    ) + "</defs>"  # fmt: skip
 
 
 class _Painter:
@@ -127,7 +117,7 @@ class _Painter:
     def drawn(self) -> Drawn:
         order = sorted(self._spots, key=lambda one: (self._spots[one].row, self._spots[one].day))
         body = [self._grid()]
-        body += ['<g fill="none" stroke="#7d8a99">', *map(self._edge, order), "</g>"]
+        body.append(self._edges(order))
         body += map(self._side_edge, self._forest.side)
         body += map(self._person, order)
         return Drawn(self._axis(), "".join(body), self._width, self._height)
@@ -162,27 +152,30 @@ class _Painter:
         return "".join(parts)
 
     # --- edges -------------------------------------------------------------------------
-    def _edge(self, person: int) -> str:
-        parent = self._forest.parent.get(person)
-        if parent is None or parent not in self._spots:
-            if self._forest.nodes[person].is_case:  # nobody knows from whom
-                x, y = self._at(person)
-                return (
-                    f'<path d="M{number(x - 22)} {number(y)}H{number(x - 8)}"'
-                    ' stroke-dasharray="2 3"/>'
-                )
-            return ""
-        x0, y0 = self._at(parent)
-        x1, y1 = self._at(person)
-        if person in self._view.folded or self._forest.children.get(person):
-            way = f"M{number(x0)} {number(y0)}V{number(y1)}H{number(x1)}"
-        else:
-            way = f"M{number(x0)} {number(y0)}L{number(x1)} {number(y1)}"
-        phone = ' stroke="#155fb8" stroke-width="1.6"' if self._by_phone(person) else ""
-        return f'<path d="{way}"{phone}/>'
-
-    def _by_phone(self, person: int) -> bool:
-        return self._forest.above[person].known_by == "phone"
+    def _edges(self, order: Sequence[int]) -> str:
+        """All lines to sources, one path for each look: thousands of paths take their time."""
+        known: list[str] = []
+        by_phone: list[str] = []
+        unknown: list[str] = []
+        for person in order:
+            x, y = self._at(person)
+            parent = self._forest.parent.get(person)
+            if parent is not None and parent in self._spots:
+                x0, y0 = self._at(parent)
+                has_more = person in self._view.folded or self._forest.children.get(person)
+                way = f"V{number(y)}H{number(x)}" if has_more else f"L{number(x)} {number(y)}"
+                phone = self._forest.above[person].known_by == "phone"
+                (by_phone if phone else known).append(f"M{number(x0)} {number(y0)}{way}")
+            elif parent is None and self._forest.nodes[person].is_case:
+                unknown.append(f"M{number(x - 22)} {number(y)}H{number(x - 8)}")
+        looks = (
+            (known, 'stroke="#7d8a99"'),
+            (by_phone, 'stroke="#155fb8" stroke-width="1.6"'),
+            (unknown, 'stroke="#7d8a99" stroke-dasharray="2 3"'),
+        )
+        return "".join(
+            f'<path d="{"".join(ways)}" fill="none" {look}/>' for ways, look in looks if ways
+        )
 
     def _side_edge(self, link: Link) -> str:
         if link.source not in self._spots or link.exposed not in self._spots:
@@ -201,22 +194,15 @@ class _Painter:
         node = self._forest.nodes[person]
         x, y = self._at(person)
         lines = self._lines(node)
-        shape = (
-            f'<use href="#k-{node.kind.value}" x="{number(x)}" y="{number(y)}"/>'
-            f"{self._name(person, x, y)}"
-        )
-        title = f"<title>{escape(chr(10).join(lines))}</title>"
+        shape = f"<title>{escape(chr(10).join(lines))}</title>{_SHAPES[node.kind]}"
+        name = self._name(person, x, y)
+        moved = f'transform="translate({number(x)} {number(y)})"'
         if self._fold is None:
-            return f"<g>{title}{shape}</g>{self._folded_mark(person, x, y)}"
-        card = self._card(lines, x, y) if self._cards else ""
+            return f"<g {moved}>{shape}</g>{name}{self._folded_mark(person, x, y)}"
+        after = f"{self._card(lines, x, y) if self._cards else ''}{name}{self._mark(person, x, y)}"
         if node.unit is None:
-            return (
-                f'<g tabindex="0" class="person">{title}{shape}</g>{card}{self._mark(person, x, y)}'
-            )
-        return (
-            f'<a href="/staff/people/{person}" class="person">{title}{shape}</a>{card}'
-            f"{self._mark(person, x, y)}"
-        )
+            return f'<g tabindex="0" class="person" {moved}>{shape}</g>{after}'
+        return f'<a href="/staff/people/{person}" class="person" {moved}>{shape}</a>{after}'
 
     def _name(self, person: int, x: float, y: float) -> str:
         name = self._names.get(person, "")

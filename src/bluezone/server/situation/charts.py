@@ -18,6 +18,7 @@ _LEFT: Final = 44
 _TOP: Final = 34
 _BOTTOM: Final = 40
 _NOTE_HEIGHT: Final = 18
+_LEGEND_WIDTH: Final = 310.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ def curve(
     totals = [sum(series.counts[at] for series in stacked) for at in range(days)]
     step = max(9.0, min(24.0, 640 / days))
     steps = round_steps(max(totals, default=0))
-    plot = _Plot(_LEFT, _TOP + 18, days * step, steps[-1])
-    parts = [svg.hatches(), plot.axis(steps), _legend(stacked, language)]
+    legend, high = _legend(stacked, language)
+    plot = _Plot(_LEFT, _TOP + high, days * step, steps[-1])
+    parts = [svg.hatches(), plot.axis(steps), legend]
     for at in range(days):
         base = 0
         date = first + dt.timedelta(days=at)
@@ -75,7 +77,7 @@ def curve(
             ' stroke-width="2.2"/>'
         )
     return _finished(
-        title, max(plot.right + 16, 420), plot.bottom + _BOTTOM, parts, language, marks
+        title, max(plot.right + 16, _LEGEND_WIDTH), plot.bottom + _BOTTOM, parts, language, marks
     )
 
 
@@ -205,15 +207,21 @@ class _Plot:
         )
 
 
-def _legend(stacked: Sequence[Series], language: str) -> str:
-    parts, x = [], float(_LEFT)
-    for number, series in enumerate(stacked):
-        parts.append(svg.rect(x, _TOP - 8, 13, 13, svg.FILLS[number], stroke=svg.QUIET))
-        parts.append(svg.text(x + 18, _TOP + 3, series.name))
-        x += 34 + 7 * len(series.name)
-    parts.append(svg.line(x, _TOP - 2, x + 20, _TOP - 2, stroke=svg.INK, width=2.2))
-    parts.append(svg.text(x + 26, _TOP + 3, translate(_("mean of 7 days"), language)))
-    return "".join(parts)
+def _legend(stacked: Sequence[Series], language: str) -> tuple[str, float]:
+    """The series and the line, in rows as wide as a phone; and how high these are."""
+    parts, x, y = [], 10.0, float(_TOP)
+    mean = translate(_("mean of 7 days"), language)
+    for number, name in enumerate([*(series.name for series in stacked), mean]):
+        wide = 30 + 7 * len(name)
+        if x > 10 and x + wide > _LEGEND_WIDTH:
+            x, y = 10.0, y + 20
+        if number < len(stacked):
+            parts.append(svg.rect(x, y - 8, 13, 13, svg.FILLS[number], stroke=svg.QUIET))
+        else:
+            parts.append(svg.line(x - 2, y - 2, x + 14, y - 2, stroke=svg.INK, width=2.2))
+        parts.append(svg.text(x + 18, y + 3, name))
+        x += wide
+    return "".join(parts), y - _TOP + 18
 
 
 def _star(x: float, y: float) -> str:

@@ -180,11 +180,11 @@ async def coverage(
     """How far contacts were followed, in which settings people fell ill, what only phones knew."""
     found = await service.coverage(session, selection, vietnam_day(now))
     rates = await service.attack_rates(session, selection)
+    words = await service.known_by(session, selection)
     rows = [
         Share(translate(_("reached within 24 hours"), language), found.reached, found.contacts),
         Share(translate(_("tested"), language), found.tested, found.contacts),
         Share(translate(_("followed to the end"), language), found.followed, found.finished),
-        Share(translate(_("only phones knew of"), language), found.only_phones, found.contacts),
     ]
     known = Table(
         [
@@ -192,9 +192,9 @@ async def coverage(
             translate(_("Contacts"), language),
         ],
         [
-            [translate(_("phones only"), language), found.only_phones],
-            [translate(_("phones and people"), language), found.phones_too],
-            [translate(_("people only"), language), found.no_phones],
+            [translate(_("phones only"), language), words.only_phones],
+            [translate(_("phones and people"), language), words.phones_too],
+            [translate(_("people only"), language), words.no_phones],
         ],
     )
     ill = [
@@ -204,7 +204,7 @@ async def coverage(
     return [
         _shares("coverage", _("Coverage of contacts"), rows, language),
         _shares("attack-rate", _("Fell ill within 14 days, by setting"), ill, language),
-        _known(known, translate(_("By whom contacts are known"), language), found, language),
+        _known(known, translate(_("By whose word contacts (F1) became known"), language), language),
     ]
 
 
@@ -229,11 +229,9 @@ def _shares(key: str, title: str, rows: Sequence[Share], language: str) -> Pictu
     )
 
 
-def _known(table: Table, title: str, found: service.Coverage, language: str) -> Picture:
-    rows = [
-        Share(str(row[0]), int(row[1] or 0), found.only_phones + found.phones_too + found.no_phones)
-        for row in table.rows
-    ]
+def _known(table: Table, title: str, language: str) -> Picture:
+    together = sum(int(row[1] or 0) for row in table.rows)
+    rows = [Share(str(row[0]), int(row[1] or 0), together) for row in table.rows]
     return Picture(
         "known-by", title, table, lambda marks: charts.shares(title, rows, language, marks=marks)
     )

@@ -30,7 +30,7 @@ from bluezone.web.catalogue import _, translate
 
 SHOWN_AT_MOST: Final = 2000
 NAMED_AT_MOST: Final = 500
-LISTED_AT_MOST: Final = 300
+LISTED_AT_MOST: Final = 100
 ZOOMS: Final = (50, 75, 100, 150, 200)
 # One picture may ask the database for a lot; a person clicks slower than this.
 FILES_BY_ACCOUNT: Final = Rule("situation files", 120, 3600)

@@ -14,7 +14,10 @@ from bluezone.protocol.intervals import vietnam_day
 from bluezone.server.cases import queries as cases
 from bluezone.server.cases.queries import CaseRow
 from bluezone.server.contacts import queries as contacts
+from bluezone.server.contacts import service as contact_ranks
+from bluezone.server.contacts.lists import figures
 from bluezone.server.contacts.queries import ContactRow, ExposureRow
+from bluezone.server.contacts.service import RankRow
 from bluezone.server.people.scope import Scope
 from bluezone.server.places import units
 from bluezone.server.register import queries as register
@@ -63,7 +66,7 @@ async def chains(session: AsyncSession, selection: Selection) -> Chains:
     visible = {person for person in people if person in at and scope.covers(at[person])}
     others = await cases.cases_of(session, scope, visible - set(of_person))
     of_person |= {one: case for one, case in others.items() if case.status != "discarded"}
-    ranks = await contacts.ranks_of(session, scope, visible - set(of_person))
+    ranks = await contact_ranks.ranks_of(session, visible - set(of_person))
     links = [_link(row) for row in rows]
     nodes = _nodes(people, at, visible, of_person, ranks, links)
     return Chains(grow(nodes, links), is_cut)
@@ -95,7 +98,7 @@ def _nodes(
     at: Mapping[int, str],
     visible: set[int],
     of_person: Mapping[int, CaseRow],
-    ranks: Mapping[int, int | None],
+    ranks: Mapping[int, RankRow],
     links: Iterable[Link],
 ) -> list[Node]:
     first_met: dict[int, int] = {}
@@ -124,7 +127,7 @@ def _nodes(
                 Node(person, _kind(case), day_number(case.day), at[person], case.reference)
             )
         else:
-            rank = ranks.get(person)
+            rank = ranks[person].rank if person in ranks else None
             near = rank == 1 if rank is not None else person in met_case
             kind = Kind.CONTACT if near else Kind.FARTHER
             nodes.append(Node(person, kind, first_met[person], at[person], is_case=False))
@@ -292,9 +295,6 @@ class Coverage:
     tested: int  # since the first exposure
     finished: int  # their follow-up is over
     followed: int  # of these: spoken to on the last days of it
-    only_phones: int  # nobody but a phone knew of them
-    phones_too: int
-    no_phones: int
 
 
 async def coverage(session: AsyncSession, selection: Selection, today: date) -> Coverage:
@@ -305,7 +305,6 @@ async def coverage(session: AsyncSession, selection: Selection, today: date) -> 
     first = await work.first_closed(session, scope, people, _CALLS, _SPOKEN_TO)
     last = await work.last_closed(session, scope, people, _CHECKS, _SPOKEN_TO)
     sampled = await cases.sampled_since(session, scope, people, selection.first)
-    known_by = await contacts.known_by_of_contacts(session, scope, selection.first, selection.last)
     reached = tested = finished = followed = 0
     for one in found:
         spoken_at = first.get(one.person_id)
@@ -319,16 +318,27 @@ async def coverage(session: AsyncSession, selection: Selection, today: date) -> 
             followed += checked_at is not None and vietnam_day(checked_at) >= end - timedelta(
                 days=1
             )
-    return Coverage(
-        len(found),
-        reached,
-        tested,
-        finished,
-        followed,
-        known_by[True, False],
-        known_by[True, True],
-        known_by[False, True],
-    )
+    return Coverage(len(found), reached, tested, finished, followed)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBy:
+    """F1 contacts who became known in a period, by whose word."""
+
+    only_phones: int  # nobody but a phone knew of them
+    phones_too: int
+    no_phones: int
+
+
+async def known_by(session: AsyncSession, selection: Selection) -> KnownBy:
+    """What only phones found, of all units of a selection together."""
+    found = [
+        (await figures(session, path, selection.first, selection.last))[0]
+        for path in selection.scope.units
+    ]
+    only = sum(one.only_phones for one in found)
+    too = sum(one.phones_too for one in found)
+    return KnownBy(only, too, sum(one.f1 for one in found) - only - too)
 
 
 @dataclass(frozen=True, slots=True)
