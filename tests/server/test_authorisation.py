@@ -18,6 +18,8 @@ PUBLIC = {
     "GET /health/live",
     "GET /health/ready",
     "GET /moi/{code}",
+    "GET /toi",
+    "GET /v1/audit.json",
     "GET /v1/news.json",
     "GET /metrics",  # checks its own reader (test_health.py)
     "GET /staff/join",
@@ -30,6 +32,7 @@ PUBLIC = {
     "POST /staff/join",
     "POST /staff/sign-in",
     "POST /v1/commitments",
+    "POST /toi",
     "POST /v1/handovers/details",
     "POST /v1/handovers/diary",
     "POST /v1/handovers/status",

@@ -10,8 +10,7 @@ import pytest
 from bluezone.server import secret_files
 from bluezone.server.keys import KeyUnavailable
 
-# What a fresh process does: the answer is kept for the life of a process.
-_fresh = secret_files.secret_file.__wrapped__
+_fresh = secret_files.secret_file
 
 
 def test_all_who_start_together_have_one(tmp_path: Path) -> None:

@@ -1,60 +1,54 @@
 """`bluezone server …`: run and look after the national service."""
 
-import asyncio
-import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import uvicorn
 from fastapi import FastAPI
 
-from bluezone.clock import Clock, WallClock
-from bluezone.clock.driven import ClockFile, ClockFileError, DrivenClock
-from bluezone.protocol.configuration import ConfigurationError, parse_configuration
-from bluezone.protocol.trust import TrustError
+from bluezone.clock import Clock
+from bluezone.commands import server_trust
+from bluezone.commands.server_running import (
+    clock_file_option as _clock_file,
+)
+from bluezone.commands.server_running import (
+    database_option as _database,
+)
+from bluezone.commands.server_running import (
+    home_option as _home,
+)
+from bluezone.commands.server_running import (
+    run as _run,
+)
+from bluezone.commands.server_running import (
+    run_with_services as _run_with_services,
+)
+from bluezone.protocol.configuration import parse_configuration
 from bluezone.server import installation
 from bluezone.server.app import all_jobs, create_app, open_services
-from bluezone.server.config import Environment, SettingError, Settings, load_settings
+from bluezone.server.config import SettingError, Settings
 from bluezone.server.configuration import publish_configuration
 from bluezone.server.context import Services
-from bluezone.server.errors import Refused
 from bluezone.server.jobs import Scheduler
-from bluezone.server.keys import KeyUnavailable
 from bluezone.server.logging import configure_logging
 from bluezone.server.migrations import upgrade
 from bluezone.server.news import service as announced
 from bluezone.server.news.rules import read_text
 from bluezone.server.people import rules, service
 from bluezone.server.people.passwords import hash_password
-from bluezone.server.people.rules import AccountError, Grant, StaffRole
+from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.places import service as places
 from bluezone.server.places.rules import (
-    StationListError,
     StationRow,
     read_stations,
     write_stations,
 )
 from bluezone.server.places.units import NATION, full_name, path_of, unit_named
-from bluezone.storage.database import DatabaseUrlError, StorageUnavailable
-from bluezone.web.catalogue import translate
 from bluezone.web.connections import PromptConnection
 
-_EXPLAINED = (
-    SettingError,
-    ClockFileError,
-    DatabaseUrlError,
-    KeyUnavailable,
-    TrustError,
-    ConfigurationError,
-    AccountError,
-    StationListError,
-    installation.InstallationError,
-)
 _OPERATOR = "operator"  # whoever has a shell on the machine has no account there
 _STOP_SECONDS = 10  # for requests under way when the service is told to stop
 
@@ -62,22 +56,6 @@ _STOP_SECONDS = 10  # for requests under way when the service is told to stop
 @click.group()
 def command() -> None:
     """Run and look after the national service."""
-
-
-_home = click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the installation (or BLUEZONE_HOME).",
-)
-_database = click.option(
-    "--database", help="Database URL (or BLUEZONE_DATABASE); default: a SQLite file in the home."
-)
-_clock_file = click.option(
-    "--clock-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Let another process drive the time (or BLUEZONE_CLOCK_FILE; for"
-    " BLUEZONE_ENVIRONMENT=demo only).",
-)
 
 
 @command.command()
@@ -459,56 +437,7 @@ def configuration_publish(file: Path, home: Path | None) -> None:
     click.echo(f"Published as version {version}.")
 
 
-def _run_with_services(
-    work: Callable[[Services], Awaitable[None]], clock_file: Path | None = None, **given: Any
-) -> None:
-    async def opened(settings: Settings, clock: Clock) -> None:
-        services = await open_services(settings, clock)
-        try:
-            await upgrade(services.database)
-            await work(services)
-        finally:
-            await services.database.dispose()
-
-    _run(opened, clock_file, **given)
-
-
-def _clock(settings: Settings) -> WallClock | DrivenClock:
-    if not settings.clock_file:
-        return WallClock()
-    if settings.environment is not Environment.DEMO:
-        raise SettingError(
-            "a clock file lets another process set the time at which keys are published, "
-            "so it is refused here; only BLUEZONE_ENVIRONMENT=demo allows it"
-        )
-    return DrivenClock(ClockFile(Path(settings.clock_file)))
-
-
-def _run(
-    work: Callable[[Settings, Clock], Awaitable[None]],
-    clock_file: Path | None = None,
-    **given: Any,
-) -> Settings:
-    """Run `work`; what an operator can put right is said in one sentence."""
-    try:
-        named = str(clock_file) if clock_file else None
-        settings = load_settings(os.environ, clock_file=named, **given)
-        clock = _clock(settings)
-
-        async def main() -> None:
-            await work(settings, clock)
-
-        try:
-            asyncio.run(main())
-        finally:
-            if isinstance(clock, DrivenClock):
-                clock.release()
-    except _EXPLAINED as error:
-        raise click.ClickException(str(error)) from error
-    except Refused as refused:
-        raise click.ClickException(translate(refused.message, "en", **refused.values)) from refused
-    except StorageUnavailable as error:
-        raise click.ClickException(
-            f"the database cannot be used ({error}): is it running, and is its disk full?"
-        ) from error
-    return settings
+command.add_command(server_trust.audit)
+command.add_command(server_trust.retention)
+keys.add_command(server_trust.rotate_sealing)
+keys.add_command(server_trust.rotate_search)

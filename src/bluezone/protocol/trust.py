@@ -30,6 +30,7 @@ class Role(StrEnum):
     CONFIGURATION = "configuration"  # the risk model
     PERMISSION = "permission"  # blind signatures over uploads, one key per report type
     ANNOUNCEMENTS = "announcements"
+    AUDIT = "audit"  # the ends of the chains of the audit
     GATE = "gate"
     TOKENS = "tokens"  # blind signatures over heartbeat tokens
 

@@ -12,7 +12,9 @@ from starlette.staticfiles import StaticFiles
 
 from bluezone.clock import Clock
 from bluezone.protocol.trust import read_certificates
-from bluezone.server import access_log, configuration, downloads, health
+from bluezone.server import configuration, downloads, health
+from bluezone.server.audit import jobs as audit_jobs
+from bluezone.server.audit import routes as audit
 from bluezone.server.authorisation import NEXT_PAGE, authorise, check_routes, is_page
 from bluezone.server.bodies import BodyLimit, BodyLimits
 from bluezone.server.cases import import_pages as cases_imports
@@ -20,6 +22,7 @@ from bluezone.server.cases import jobs as cases_jobs
 from bluezone.server.cases import laboratory_routes as laboratory
 from bluezone.server.cases import routes as cases
 from bluezone.server.config import Settings
+from bluezone.server.contacts import import_pages as contacts_imports
 from bluezone.server.contacts import jobs as contacts_jobs
 from bluezone.server.contacts import person_routes, place_routes
 from bluezone.server.contacts import routes as contacts
@@ -29,6 +32,8 @@ from bluezone.server.diagnosis import routes as diagnosis
 from bluezone.server.errors import EXPECTED_ERRORS, Refused, as_refused, refusal_response
 from bluezone.server.evidence import jobs as evidence_jobs
 from bluezone.server.evidence import routes as evidence
+from bluezone.server.holdings import jobs as holdings_jobs
+from bluezone.server.holdings import routes as holdings
 from bluezone.server.invitations import routes as invitations
 from bluezone.server.jobs import Job, Scheduler
 from bluezone.server.keys import TRUST_OBJECT, KeyUnavailable, RoleKeys, load_pins
@@ -49,6 +54,7 @@ from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
 from bluezone.server.register import routes as register
 from bluezone.server.requests import Requests, log_failure
+from bluezone.server.rotation import jobs as rotation_jobs
 from bluezone.server.situation import routes as situation
 from bluezone.server.tracing import inbox
 from bluezone.server.tracing import jobs as tracing_jobs
@@ -78,6 +84,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
+    contacts_imports.router,
     cases_imports.router,  # before the cases: "import" is no number
     cases.router,
     laboratory.router,
@@ -88,6 +95,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     situation.router,
     search_routes.router,
     linelists.router,
+    audit.router,
+    holdings.router,
     health.router,
 )
 
@@ -95,6 +104,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 BODY_LIMITS: Final[dict[str, BodyLimit]] = {
     **tracing.BODY_LIMITS,
     **cases_imports.BODY_LIMITS,
+    **contacts_imports.BODY_LIMITS,
     **laboratory.BODY_LIMITS,
     **evidence.BODY_LIMITS,
 }
@@ -114,7 +124,9 @@ def all_jobs(settings: Settings) -> list[Job]:
         *people.jobs,
         *register.jobs,
         *cases_jobs.jobs,
-        *access_log.jobs,
+        *audit_jobs.jobs,
+        *rotation_jobs.jobs,
+        *holdings_jobs.jobs,
         *configuration.jobs,
         *work_jobs.jobs,
         *linelists_jobs.jobs,

@@ -133,7 +133,7 @@ def _makers() -> dict[tuple[Role, str], Callable[[], PrivateKey]]:
     """What the service signs with today, by role and by the beginning of the key's id."""
     makers: dict[tuple[Role, str], Callable[[], PrivateKey]] = {
         (role, role.value): _new_ec_key
-        for role in (Role.EXPORT, Role.CONFIGURATION, Role.ANNOUNCEMENTS)
+        for role in (Role.EXPORT, Role.CONFIGURATION, Role.ANNOUNCEMENTS, Role.AUDIT)
     }
     for report_type in REPORT_TYPES:
         makers[Role.PERMISSION, _permission_name(report_type)] = _new_rsa_key

@@ -53,8 +53,11 @@ def sign_in(client: httpx.AsyncClient, services: Services, add_staff: AddStaff) 
             assert account is not None
             token, _ = await open_session(session, account, services.now, 400 * 86400)
         async with services.database.read() as session:
-            staff = await staff_of(session, token, services.now)
-        assert staff is not None
+            found = await staff_of(
+                session, token, services.now, services.settings.session_idle_seconds
+            )
+        assert found is not None
+        staff, _session = found
         client.cookies.set("bluezone_session", token)
         return Browser(client, staff.acting_as(frozenset({role})))
 

@@ -3,7 +3,7 @@
 import httpx
 from sqlalchemy import select
 
-from bluezone.server.access_log import AccessLog
+from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.context import Services
 from bluezone.server.people.rules import StaffRole
 from tests.server.conftest import AddStaff, SignInAs
@@ -26,5 +26,5 @@ async def test_administrators_alone_read_messages(
     assert "Bluezone" in message["text"]
     assert (message["purpose"], message["state"]) == ("number-code", "kept")
     async with services.database.read() as session:
-        [look] = await session.scalars(select(AccessLog))
-    assert (look.account_name, look.look, look.item) == ("root", "outbox", None)
+        [look] = await session.scalars(select(AuditEntry))
+    assert (look.account_name, look.action, look.subject) == ("root", "look", "outbox")

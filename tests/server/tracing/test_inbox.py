@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from bluezone.clock import ManualClock
 from bluezone.protocol.handover import HandoverState
-from bluezone.server.access_log import KEPT_SECONDS, LOOKS_BY_ACCOUNT, AccessLog
+from bluezone.server.audit.service import LOOKS_BY_ACCOUNT
+from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.context import Services
 from bluezone.server.forms import SESSION_COOKIE
 from bluezone.server.messaging import rules as messaging
@@ -17,6 +18,7 @@ from bluezone.server.messaging.service import receipt_key
 from bluezone.server.people.rules import StaffRole
 from bluezone.server.places.units import NATION
 from bluezone.server.tracing.inbox import DECISIONS_BY_ACCOUNT
+from bluezone.server.tracing.rules import KEPT_SECONDS
 from tests.server.conftest import LIEN_CHIEU, NOON, AddStaff, RunJob, SignInAs
 from tests.server.tracing.conftest import IssueCode, answer, ask, details, diary, send
 
@@ -42,8 +44,12 @@ async def hoa(add_staff: AddStaff, bearer: SignInAs) -> Headers:
 
 async def looks(services: Services) -> list[tuple[str, str, bool]]:
     async with services.database.read() as session:
-        rows = await session.scalars(select(AccessLog).order_by(AccessLog.id))
-        return [(row.account_name, row.look, row.item is not None) for row in rows]
+        rows = await session.scalars(select(AuditEntry).order_by(AuditEntry.sequence))
+        return [
+            (row.account_name, row.action, row.subject.startswith("handover:"))
+            for row in rows
+            if row.account_id
+        ]
 
 
 async def listed(client: httpx.AsyncClient, headers: Headers, **query: str) -> list[str]:
@@ -110,9 +116,9 @@ async def test_a_look_is_written_down_with_who_and_when(
     assert len(file.json()["keys"]) == 1
     assert file.json()["code"] == ""
     assert await looks(services) == [
-        ("lan", "handover", True),
-        ("lan", "handover", True),
-        ("lan", "diary-download", True),
+        ("lan", "look", True),
+        ("lan", "look", True),
+        ("lan", "export", True),
     ]
     assert (await client.get(f"{address(SECRET)}/diary", headers=lan)).status_code == 404
 
@@ -294,7 +300,7 @@ async def test_a_decision_is_said_on_the_page_in_words_of_the_item_alone(
     assert await said(name, lan) == ""
 
 
-async def test_the_access_log_is_kept_for_two_years(
+async def test_the_audit_outlives_what_was_looked_at(
     client: httpx.AsyncClient,
     services: Services,
     lan: Headers,
@@ -305,8 +311,6 @@ async def test_the_access_log_is_kept_for_two_years(
     await client.get(address(SECRET), headers=lan)
     clock.advance(KEPT_SECONDS)
     await run_job("tracing-retention")
-    await run_job("access-log-retention")
-    assert len(await looks(services)) == 1  # longer than what was looked at
-    clock.advance(1)
-    await run_job("access-log-retention")
-    assert await looks(services) == []
+    assert (await client.get(address(SECRET), headers=lan)).status_code == 404
+    await run_job("audit")
+    assert len(await looks(services)) == 1

@@ -6,10 +6,15 @@ from enum import StrEnum
 from typing import Final
 
 from bluezone.protocol.envelope import bytes_to_sign
+from bluezone.server.errors import Refused
 from bluezone.server.places.units import NATION
+from bluezone.web.catalogue import _
 
 _TAG: Final = b"BZ1-AUDIT"
 FIRST: Final = bytes(32)  # what the first entry of a chain follows
+# Longer than any record of a person is kept (holdings.rules), so that whoever asks who looked
+# is told for as long as there was something to see.
+KEPT_SECONDS: Final = 7 * 365 * 24 * 3600
 
 
 class Action(StrEnum):
@@ -42,6 +47,25 @@ class Purpose(StrEnum):
     REPORT = "report"
     CITIZEN = "citizen"  # the person asked what is held about them
     ADMINISTRATION = "administration"
+    AUDIT = "audit"  # going through what others did
+
+
+# What somebody who opens a person's record may say of themselves; the others are said by pages.
+CHOSEN: Final = (
+    Purpose.CASE,
+    Purpose.TRACING,
+    Purpose.TASK,
+    Purpose.HOTLINE,
+    Purpose.QUALITY,
+    Purpose.CITIZEN,
+)
+
+
+def purpose_chosen(text: str) -> Purpose:
+    """The purpose that the reader chose (`audit/purpose.html`). Raises Refused (422)."""
+    if text not in CHOSEN:
+        raise Refused(422, "purpose-missing", _("Please say what you open this record for."))
+    return Purpose(text)
 
 
 @dataclass(frozen=True, slots=True)

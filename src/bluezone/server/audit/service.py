@@ -1,16 +1,29 @@
-"""The verbs of the audit: write an entry down. It never commits: entry and deed are one."""
+"""The verbs of the audit: write down, read. None commits: entry and deed are one."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.audit import rules
 from bluezone.server.audit.rules import Action, Entry, Purpose
 from bluezone.server.audit.tables import AuditEntry, AuditHead
 from bluezone.server.context import Services
-from bluezone.server.people.rules import Staff
+from bluezone.server.limits import Rule
+from bluezone.server.people.rules import Grant, Staff, StaffRole
+from bluezone.server.people.scope import Scope
+from bluezone.server.places.units import NATION
 from bluezone.storage.database import upsert
+
+# A day's work in an hour; whoever wants more is copying.
+LOOKS_BY_ACCOUNT: Final = Rule("looks by account", 300, 3600)
+# What opens one person's data. A list is limited by how much a page shows.
+_LIMITED: Final = frozenset({Action.LOOK, Action.EXPORT})
+# Who acts when nobody does: jobs, and the page on which a citizen reads.
+SERVICE: Final = Staff(0, "service", (Grant(StaffRole.ADMIN, NATION),))
+_LOOKS_SHOWN: Final = 100
 
 
 async def record(
@@ -27,7 +40,10 @@ async def record(
 
     `subject` names a record ("person:17"), `detail` says more without personal data. Who appends
     holds the chain's head until the transaction ends, so call it last where that is possible.
+    Raises Refused (429) for an account that looks at, or exports, too much.
     """
+    if action in _LIMITED and staff.account_id != SERVICE.account_id:
+        services.limits.spend(LOOKS_BY_ACCOUNT, str(staff.account_id))
     entry = Entry(
         at=services.now,
         account_id=staff.account_id,
@@ -39,6 +55,27 @@ async def record(
         detail=detail,
     )
     await _append(session, rules.chain_of(staff.unit), entry)
+
+
+async def record_search(
+    session: AsyncSession, services: Services, staff: Staff, purpose: Purpose, *, found: int
+) -> None:
+    """Write a search for people down. What was typed is not kept, only how many it showed.
+
+    Searches that find nobody, one after the other, are how somebody tries out who is known here.
+    """
+    await record(
+        session,
+        services,
+        staff,
+        Action.LIST,
+        subject=SEARCH,
+        purpose=purpose,
+        detail=f"found={found}",
+    )
+
+
+SEARCH: Final = "search"
 
 
 async def _append(session: AsyncSession, chain: str, entry: Entry) -> None:
@@ -63,3 +100,85 @@ async def _append(session: AsyncSession, chain: str, entry: Entry) -> None:
     )
     head.sequence, head.digest = sequence, digest
     await session.flush()
+
+
+# --- reading ---------------------------------------------------------------------------
+async def looks_at(session: AsyncSession, subject: str) -> Sequence[AuditEntry]:
+    """Who opened or exported one record, newest first, at most 100."""
+    rows = await session.scalars(
+        select(AuditEntry)
+        .where(
+            AuditEntry.subject == subject,
+            AuditEntry.action.in_(one.value for one in _LIMITED),
+        )
+        .order_by(AuditEntry.at.desc(), AuditEntry.chain.desc(), AuditEntry.sequence.desc())
+        .limit(_LOOKS_SHOWN)
+    )
+    return rows.all()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries are asked for; what is empty does not count. Times are Unix seconds."""
+
+    account: str = ""  # name or number
+    action: str = ""
+    purpose: str = ""
+    subject: str = ""
+    since: int | None = None
+    until: int | None = None  # not included
+
+
+async def entries(
+    session: AsyncSession,
+    scope: Scope,
+    wanted: Wanted,
+    *,
+    before: tuple[int, str, int] | None = None,
+    limit: int,
+) -> Sequence[AuditEntry]:
+    """Entries of accounts that work within scope, newest first.
+
+    `before`: time, chain and sequence of the last entry already seen.
+    """
+    place = tuple_(AuditEntry.at, AuditEntry.chain, AuditEntry.sequence)
+    conditions = [scope.of(AuditEntry.unit), *_conditions(wanted)]
+    if before is not None:
+        conditions.append(place < before)
+    rows = await session.scalars(
+        select(AuditEntry)
+        .where(*conditions)
+        .order_by(AuditEntry.at.desc(), AuditEntry.chain.desc(), AuditEntry.sequence.desc())
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def count(session: AsyncSession, scope: Scope, wanted: Wanted) -> int:
+    """How many entries `entries` would go through."""
+    found = await session.scalar(
+        select(func.count())
+        .select_from(AuditEntry)
+        .where(scope.of(AuditEntry.unit), *_conditions(wanted))
+    )
+    return found or 0
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.account.isascii() and wanted.account.isdigit() and len(wanted.account) < 19:
+        conditions.append(AuditEntry.account_id == int(wanted.account))
+    elif wanted.account:
+        conditions.append(AuditEntry.account_name == wanted.account)
+    for column, value in (
+        (AuditEntry.action, wanted.action),
+        (AuditEntry.purpose, wanted.purpose),
+        (AuditEntry.subject, wanted.subject),
+    ):
+        if value:
+            conditions.append(column == value)
+    if wanted.since is not None:
+        conditions.append(AuditEntry.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(AuditEntry.at < wanted.until)
+    return conditions

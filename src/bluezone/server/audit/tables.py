@@ -40,3 +40,55 @@ class AuditHead(Base):
     chain: Mapped[str] = mapped_column(primary_key=True)
     sequence: Mapped[int]
     digest: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AuditStart(Base):
+    """The last entry that retention deleted: what the first kept one of a chain follows."""
+
+    __tablename__ = "audit_starts"
+
+    chain: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AuditCheck(Base):
+    """What the last verification of a chain found; `fault` is empty when nothing is wrong."""
+
+    __tablename__ = "audit_checks"
+
+    chain: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[int]
+    entries: Mapped[int]
+    fault: Mapped[str]  # audit.verification.Fault
+    sequence: Mapped[int]  # of the entry where the chain breaks
+
+
+class LookAlert(Base):
+    """Looking that a rule calls unusual: at most one for each rule, account and day."""
+
+    __tablename__ = "look_alerts"
+    __table_args__ = (Index(None, "unit", "last_at"), Index(None, "last_at"))
+
+    rule: Mapped[str] = mapped_column(primary_key=True)  # audit.looking.Unusual
+    account_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[str] = mapped_column(primary_key=True)  # ISO, Vietnamese calendar
+    account_name: Mapped[str]
+    unit: Mapped[str] = mapped_column(UnitPath)  # where the account works
+    count: Mapped[int]  # what the rule counted, at its highest
+    first_at: Mapped[int]
+    last_at: Mapped[int]
+    rule_version: Mapped[int]
+    acknowledged_at: Mapped[int | None]
+    acknowledged_by: Mapped[str | None]  # account name
+    answer: Mapped[str | None]  # audit.looking.Answer
+    word: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed: people write names here
+
+
+class LookingState(Base):
+    """Up to when looks have been gone through (one row)."""
+
+    __tablename__ = "looking_state"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    until: Mapped[int]

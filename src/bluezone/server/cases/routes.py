@@ -20,6 +20,8 @@ from bluezone.server.cases.intake import COURSE_FIELDS, Intake, read_course, rea
 from bluezone.server.cases.rules import CaseSource, CaseStatus, CourseError, Outcome
 from bluezone.server.cases.service import Filters
 from bluezone.server.cases.tables import Case
+from bluezone.server.contacts.routes import section_values
+from bluezone.server.contacts.showing import case_section
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.messaging import service as messaging
@@ -311,6 +313,8 @@ async def _case_page(
         person, details = await _look(session, services, staff, case, why)
         course = service.course_of(case)
         rule = await service.infectious_rule(session, case)
+        if template == "cases/case.html":
+            values |= section_values(await case_section(session, services, staff, case.id))
         return page(
             request,
             template,

@@ -14,8 +14,9 @@ from bluezone.protocol.phone_number import (
     normal,
 )
 from bluezone.protocol.unprintable import Unprintable
-from bluezone.server import access_log
-from bluezone.server.access_log import Look
+from bluezone.server.audit import service as audit
+from bluezone.server.audit.rules import Action
+from bluezone.server.audit.rules import Purpose as LookPurpose
 from bluezone.server.authorisation import SignedIn, allows, public
 from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services
@@ -175,6 +176,13 @@ async def outbox(services: Parts, staff: SignedIn) -> Response:
 
 async def _outbox(services: Services, staff: Staff) -> list[KeptMessage]:
     async with services.database.transaction() as session:
-        access_log.record(session, services, staff, Look.OUTBOX, None)
+        await audit.record(
+            session,
+            services,
+            staff,
+            Action.LOOK,
+            subject="outbox",
+            purpose=LookPurpose.ADMINISTRATION,
+        )
         sealer = service.outbox_sealer(services.settings.secrets_folder)
         return list(await service.outbox(session, sealer))

@@ -27,7 +27,7 @@ from bluezone.web.catalogue import _
 
 PAIRS_SHOWN: Final = 20
 MERGES_SHOWN: Final = 20
-_PLACE: Final = b"merge"
+_UNDO: Final = b"merge-undo"
 # What one record may take from the other where it knows nothing itself.
 _FILLED: Final = (
     "phone",
@@ -88,7 +88,7 @@ async def pairs_in(
         other.merged_into.is_(None),
     ]
     if after:
-        score, first, second = _place(after)
+        score, first, second = _pair_place(after)
         conditions.append(
             or_(
                 PersonPair.score < score,
@@ -130,7 +130,7 @@ async def pairs_in(
     return PairPage(pairs, more)
 
 
-def _place(after: str) -> tuple[float, int, int]:
+def _pair_place(after: str) -> tuple[float, int, int]:
     try:
         score, first, second = after.split("_")
         return float(score), int(first), int(second)
@@ -260,7 +260,7 @@ async def merge(
     )
     session.add(row)
     await session.flush()
-    row.undo = own.sealer.seal(msgspec.msgpack.encode(undo), _PLACE, str(row.id).encode())
+    row.undo = own.sealer.seal(msgspec.msgpack.encode(undo), *_place(row))
     await _decided(session, services, staff, kept.id, merged.id, PairState.MERGED)
     await _tell(session, [kept.id, merged.id], now)
     await audit.record(
@@ -294,9 +294,7 @@ async def undo(session: AsyncSession, services: Services, staff: Staff, merge_id
             _("The record was merged with a further one since. Undo that merge first."),
         )
     own = Register.open(services.settings.secrets_folder)
-    before = msgspec.msgpack.decode(
-        own.sealer.open(row.undo, _PLACE, str(row.id).encode()), type=Undo
-    )
+    before = msgspec.msgpack.decode(own.sealer.open(row.undo, *_place(row)), type=Undo)
     if kept.revision != before.kept_revision:
         raise Refused(
             409,
@@ -366,6 +364,10 @@ async def _locked(session: AsyncSession, scope: Scope, person_id: int) -> Person
     person = await register.get(session, scope, person_id)
     await session.refresh(person, with_for_update=True)
     return person
+
+
+def _place(row: Merge) -> tuple[bytes, bytes, bytes]:
+    return _UNDO, str(row.kept).encode(), str(row.merged).encode()
 
 
 def _covered(scope: Scope, *people: Person) -> bool:

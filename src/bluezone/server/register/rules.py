@@ -166,7 +166,7 @@ def token_mac(kind: Token, text: str, key: bytes) -> bytes:
 
 
 def token_texts(details: Details, unit: str) -> Iterator[tuple[Token, str]]:
-    """The texts behind the tokens: to compare rows that are not stored yet."""
+    """What is hashed of a record, in the form in which it is compared."""
     words = name_words(details.name)
     name = " ".join(words)
     yield Token.FULL_NAME, name
@@ -186,10 +186,14 @@ def sought(text: str) -> list[tuple[Token, str]]:
     """What a line typed into a search box asks for; all of it must fit. Empty: nothing sensible."""
     digits = re.sub(r"[\s.+()-]", "", text)
     if digits.isascii() and digits.isdigit():
+        # No telephone number of ours has 9 or 12 digits; those of Hà Nội's cards begin with 001,
+        # which would pass for a call to America.
+        if _IDENTITY.fullmatch(digits) and "+" not in text:
+            return [(Token.IDENTITY, digits)]
         try:
             return [(Token.PHONE, normal(text.strip()))]
         except ValueError:
-            return [(Token.IDENTITY, digits)] if _IDENTITY.fullmatch(digits) else []
+            return []
     words = name_words(text)
     if len(words) == 1:
         return [(Token.GIVEN_NAME, words[0])]

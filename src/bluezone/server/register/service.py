@@ -17,13 +17,14 @@ from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
+from bluezone.server.keys import KeyUnavailable
 from bluezone.server.people.rules import Staff
 from bluezone.server.people.scope import EVERYWHERE, Scope
 from bluezone.server.register import rules
-from bluezone.server.register.rules import Details, Likeness, PairState
+from bluezone.server.register.rules import Details, Likeness, PairState, Token
 from bluezone.server.register.tables import Person, PersonPair, PersonToken
 from bluezone.server.sealing import Sealer
-from bluezone.server.secret_files import secret_file
+from bluezone.server.secret_files import old_key, secret_file
 from bluezone.storage.database import upsert
 from bluezone.web.catalogue import _
 
@@ -34,29 +35,44 @@ _DECODER: Final = msgspec.msgpack.Decoder(Details)
 _Stored = tuple[int, str, bytes]  # id, path of the unit, sealed details
 
 
+def _place(person_id: int) -> tuple[bytes, bytes]:
+    return _PLACE, str(person_id).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Register:
     """The keys of the register: one seals details, one hashes what they are found by."""
 
     sealer: Sealer
     token_key: bytes = field(repr=False)
+    former_token_key: bytes | None = field(repr=False, default=None)  # during a rotation
 
     @classmethod
     def open(cls, secrets_folder: Path) -> "Register":
         """Raises KeyUnavailable."""
+        path = secrets_folder / "register-token-key"
+        former = old_key(path)
         return cls(
-            Sealer(secrets_folder, "register"), secret_file(secrets_folder / "register-token-key")
+            Sealer(secrets_folder, "register"),
+            secret_file(path),
+            secret_file(former) if former.exists() else None,
         )
 
     def details(self, person: Person) -> Details:
         """Open a record. Only for `look`, and for work that shows nobody anything (imports)."""
-        return self.open_sealed(person.sealed)
+        return self.open_sealed(person.id, person.sealed)
 
-    def open_sealed(self, sealed: bytes) -> Details:
-        return _DECODER.decode(self.sealer.open(sealed, _PLACE))
+    def open_sealed(self, person_id: int, sealed: bytes) -> Details:
+        return _DECODER.decode(self.sealer.open(sealed, *_place(person_id)))
 
-    def sealed(self, details: Details) -> bytes:
-        return self.sealer.seal(msgspec.msgpack.encode(details), _PLACE)
+    def sealed(self, person_id: int, details: Details) -> bytes:
+        """Details as they are kept in the row of this id, where alone they open."""
+        return self.sealer.seal(msgspec.msgpack.encode(details), *_place(person_id))
+
+    def macs(self, kind: Token, text: str) -> list[bytes]:
+        """What a text is found by: under the present key, and during a rotation the one before."""
+        keys = filter(None, (self.token_key, self.former_token_key))
+        return [rules.token_mac(kind, text, key) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +110,19 @@ async def add_many(
     rows = [
         Person(
             unit=unit,
-            sealed=register.sealed(details),
+            sealed=b"",
             created_at=now,
             updated_at=now,
             revision=0,
             household=None,
             merged_into=None,
         )
-        for details, unit in people
+        for _details, unit in people
     ]
     session.add_all(rows)
+    await session.flush()  # gives the numbers that details are sealed for
+    for row, (details, _unit) in zip(rows, people, strict=True):
+        row.sealed = register.sealed(row.id, details)
     await session.flush()
     await _write_tokens(
         session,
@@ -201,7 +220,7 @@ async def change(
         .where(Person.id == person.id, Person.revision == seen)
         .values(
             unit=unit,
-            sealed=register.sealed(details),
+            sealed=register.sealed(person.id, details),
             revision=Person.revision + 1,
             updated_at=now,
         )
@@ -238,7 +257,7 @@ async def find(session: AsyncSession, register: Register, scope: Scope, text: st
     conditions = [
         exists().where(
             PersonToken.person_id == Person.id,
-            PersonToken.mac == rules.token_mac(kind, word, register.token_key),
+            PersonToken.mac.in_(register.macs(kind, word)),
         )
         for kind, word in wanted
     ]
@@ -272,8 +291,9 @@ def _compared_macs(register: Register, people: Sequence[tuple[Details, str]]) ->
     return [
         [
             mac
-            for kind, mac in rules.tokens(details, unit, register.token_key)
+            for kind, text in rules.token_texts(details, unit)
             if kind in rules.COMPARED
+            for mac in register.macs(kind, text)
         ]
         for details, unit in people
     ]
@@ -295,7 +315,7 @@ def _compared(
             if person_id in alike:
                 continue
             if person_id not in opened:
-                opened[person_id] = register.open_sealed(sealed)
+                opened[person_id] = register.open_sealed(person_id, sealed)
             how = rules.likeness(details, opened[person_id], same_commune=unit == stored_unit)
             if how.score >= rules.ALIKE:
                 alike[person_id] = Candidate(person_id, stored_unit, how)
@@ -356,3 +376,69 @@ async def _write_pairs(
             .values(values[start : start + _AT_ONCE])
             .on_conflict_do_nothing()  # decided before: nobody is asked again
         )
+
+
+async def called(
+    session: AsyncSession, register: Register, people: Sequence[int], account_name: str
+) -> set[int]:
+    """Those of `people` (ids) whose full name is in the name of an account ("tran.thi.lan").
+
+    Nobody's details are opened for it. A single word names nobody.
+    """
+    words = rules.name_words(account_name.partition("@")[0].replace(".", " ").replace("_", " "))
+    if len(words) < 2:
+        return set()
+    rows = await session.scalars(
+        select(PersonToken.person_id).where(
+            PersonToken.person_id.in_(people),
+            PersonToken.mac.in_(register.macs(Token.FULL_NAME, " ".join(words))),
+        )
+    )
+    return set(rows)
+
+
+# --- rotation --------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What one batch of `renew_tokens` did; `last` is its last id, None after the last batch."""
+
+    changed: int
+    unreadable: int
+    last: int | None
+
+
+async def renew_tokens(
+    session: AsyncSession, register: Register, *, after: int, limit: int
+) -> Renewed:
+    """Compute what people are found by under the present key, for the next `limit` ids."""
+    people = (
+        await session.scalars(
+            select(Person)
+            .where(Person.id > after)
+            .order_by(Person.id)
+            .limit(limit)
+            .with_for_update()  # who changes a record meanwhile writes its tokens after us
+        )
+    ).all()
+    ids = [person.id for person in people]
+    kept: dict[int, set[bytes]] = {number: set() for number in ids}
+    for person_id, mac in await session.execute(
+        select(PersonToken.person_id, PersonToken.mac).where(PersonToken.person_id.in_(ids))
+    ):
+        kept[person_id].add(mac)
+    stale: list[tuple[int, Details, str]] = []
+    unreadable = 0
+    for person in people:
+        try:
+            details = register.details(person)
+        except KeyUnavailable:
+            unreadable += 1
+            continue
+        present = rules.tokens(details, person.unit, register.token_key)
+        if kept[person.id] != {mac for _kind, mac in present}:
+            stale.append((person.id, details, person.unit))
+    await session.execute(
+        delete(PersonToken).where(PersonToken.person_id.in_([one for one, *_rest in stale]))
+    )
+    await _write_tokens(session, register, stale)
+    return Renewed(len(stale), unreadable, ids[-1] if len(ids) == limit else None)

@@ -1,7 +1,7 @@
 """Hand-overs, from the staff's side: pages for people, the same as JSON for programs.
 
 Staff see the items of their units and of those below, and no others. Whatever shows what a person
-handed over is written to the access log first.
+handed over is written to the audit first.
 """
 
 import datetime as dt
@@ -14,8 +14,9 @@ from fastapi.responses import RedirectResponse
 from bluezone.protocol.handover import ID_BYTES, ContactDetails, HandedDiary, HandoverState
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.protocol.unprintable import Unprintable
-from bluezone.server import access_log
-from bluezone.server.access_log import AccessLog, Look
+from bluezone.server.audit import service as audit
+from bluezone.server.audit.rules import Action, Purpose
+from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.authorisation import SignedIn, allows
 from bluezone.server.bodies import json_answer, read_json
 from bluezone.server.context import Parts, Services
@@ -249,16 +250,19 @@ async def _decided(services: Services, staff: Staff, handover: str) -> Handover 
 
 
 async def _look(
-    services: Services, staff: Staff, handover: str, look: Look = Look.HANDOVER
-) -> tuple[Item, list[AccessLog]]:
-    """Open an item, written to the access log. Also returns who looked before."""
+    services: Services, staff: Staff, handover: str, action: Action = Action.LOOK
+) -> tuple[Item, list[AuditEntry]]:
+    """Open an item, written to the audit. Also returns who looked before."""
     identity = _identity(handover)
     sealer = service.inbox_sealer(services.settings.secrets_folder)
     async with services.database.transaction() as session:
         opened = await service.open_item(session, sealer, staff.scope, identity)
-        looks = await access_log.looks_at(session, identity)
+        subject = f"handover:{identity.hex()}"
+        looks = await audit.looks_at(session, subject)
         if opened.content is not None:
-            access_log.record(session, services, staff, look, identity)
+            await audit.record(
+                session, services, staff, action, subject=subject, purpose=Purpose.TRACING
+            )
     return opened, list(looks)
 
 
@@ -289,7 +293,7 @@ async def _decide(
 
 
 async def _download(services: Services, staff: Staff, handover: str) -> Response:
-    opened, _looks = await _look(services, staff, handover, Look.DIARY_DOWNLOAD)
+    opened, _looks = await _look(services, staff, handover, Action.EXPORT)
     if not isinstance(opened.content, HandedDiary):
         raise _nothing_here()
     answer = json_answer(opened.content)

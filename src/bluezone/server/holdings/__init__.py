@@ -1,0 +1,1 @@
+"""What the authority holds of a person: shown to them when they ask, deleted when it is time."""
