@@ -1,4 +1,4 @@
-"""`./bluezone bench matching|air|export|upload|proximity|app|air-recordings [FOLDER] [--json]`."""
+"""`./bluezone bench NAME [FOLDER] [--json]`: the names are below."""
 
 import importlib
 import json
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import click
 
-_NAMES = ("matching", "air", "export", "upload", "proximity", "app", "air-recordings")
+_NAMES = (
+    "matching", "air", "export", "upload", "proximity", "app", "ranks", "chains", "exports",
+    "air-recordings",
+)  # fmt: skip
 _READS_A_FOLDER = ("air-recordings",)
 
 

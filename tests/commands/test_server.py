@@ -117,6 +117,35 @@ def test_staff_add_refuses_in_sentences(home: Path) -> None:
     assert "There is no unit HN 01" in add("binh", PASSWORD, unit="HN 01")
 
 
+def test_accounts_are_looked_after_by_commands(home: Path) -> None:
+    def staff(*arguments: str, fails: bool = False) -> str:
+        given = PASSWORD if "--password-stdin" in arguments else ""
+        result = _bluezone("staff", *arguments, "--home", str(home), given=given)
+        assert "Traceback" not in result.output
+        assert (result.exit_code == 0) is not fails, result.output
+        return result.output
+
+    hanoi = ("--role", "admin", "--unit", "01")
+    staff("add", "hung", "--unit", "00004", "--password-stdin")
+    assert "hung is now admin of 01." in staff("grant", "Hung", *hanoi)
+    assert "hung  health-worker 00004, admin 01  last sign-in never  second factor no" in staff(
+        "list", "--state", "unused"
+    )
+    assert "hung" not in staff("list", "--state", "unused", "--unit", "48")
+    assert "No such account." in staff("list", "--unit", "48")
+    assert "There is no such account" in staff("grant", "nobody", *hanoi, fails=True)
+    assert "There is no unit 999" in staff(
+        "grant", "hung", "--role", "admin", "--unit", "999", fails=True
+    )
+    assert "hung is no longer admin of 01." in staff("revoke", "hung", *hanoi)
+    assert "does not have this role" in staff("revoke", "hung", *hanoi, fails=True)
+    assert "has a new password and no second factor" in staff("reset", "hung", "--password-stdin")
+    assert "Aborted" in staff("end", "hung", fails=True)
+    assert "has ended; open tasks handed back: 0." in staff("end", "hung", "--yes")
+    assert "There is no such account" in staff("end", "hung", "--yes", fails=True)
+    assert "hung  -  last sign-in never" in staff("list", "--state", "ended")
+
+
 def test_without_an_installation(tmp_path: Path) -> None:
     for arguments in (
         ("run", "--port", "0"),
@@ -131,6 +160,7 @@ def test_without_an_installation(tmp_path: Path) -> None:
     ("environment", "told"),
     [
         ({"BLUEZONE_ENVIRONMENT": "testing"}, "must be production or demo"),
+        ({"BLUEZONE_SECOND_FACTOR": "optional"}, "only BLUEZONE_ENVIRONMENT=demo allows it"),
         ({"BLUEZONE_MAX_BODY_BYTES": "many"}, "must be a whole number"),
         ({"BLUEZONE_DATABSE": "x"}, "unknown setting BLUEZONE_DATABSE"),
         ({"BLUEZONE_DATABASE": "mysql://x/y"}, "a database URL looks like"),

@@ -182,5 +182,5 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def mount(folder: Path, options: str) -> None:
     """Mount a file system in memory, or change the size of one."""
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     subprocess.run(command, check=True, capture_output=True, text=True)

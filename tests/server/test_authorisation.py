@@ -23,7 +23,9 @@ PUBLIC = {
     "GET /v1/news.json",
     "GET /metrics",  # checks its own reader (test_health.py)
     "GET /staff/join",
+    "GET /staff/offline",  # the same page for everybody
     "GET /staff/sign-in",
+    "GET /staff/worker.js",
     "GET /v1/configuration.json",
     "GET /v1/exports/{name}",
     "GET /v1/index.json",

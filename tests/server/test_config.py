@@ -38,6 +38,31 @@ def test_values_are_typed() -> None:
     assert settings.database_url == "sqlite:////srv/x/service.db"
 
 
+@pytest.mark.parametrize(
+    ("environment", "chosen", "required"),
+    [
+        ("production", "by-environment", True),
+        ("production", "required", True),
+        ("demo", "by-environment", False),
+        ("demo", "required", True),
+        ("demo", "optional", False),
+    ],
+)
+def test_a_real_service_requires_the_second_factor(
+    environment: str, chosen: str, required: bool
+) -> None:
+    settings = load_settings(
+        {
+            "BLUEZONE_HOME": "/a",
+            "BLUEZONE_ENVIRONMENT": environment,
+            "BLUEZONE_SECOND_FACTOR": chosen,
+        }
+    )
+    assert settings.second_factor_required is required
+    with pytest.raises(SettingError, match="only BLUEZONE_ENVIRONMENT=demo"):
+        load_settings({"BLUEZONE_HOME": "/a", "BLUEZONE_SECOND_FACTOR": "optional"})
+
+
 def test_some_numbers_may_be_zero() -> None:
     names = ("ANSWER_SECONDS", "EXPORT_MINIMUM_KEYS", "INDEX_SPREAD_SECONDS")
     zeros = {f"BLUEZONE_{name}": "0" for name in names}

@@ -7,8 +7,9 @@ import signal
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -16,8 +17,9 @@ import click
 from bluezone.clock import WallClock
 from bluezone.radio.direct import make_ready
 from bluezone.town.page import FASTEST, Page
+from bluezone.town.portal import ACCOUNTS
 from bluezone.town.scene import Scene, Stage
-from bluezone.town.service import ServiceFailed, start_service
+from bluezone.town.service import ServiceFailed, ServiceProcess, start_service
 from bluezone.town.time import Pace, StalledError, VirtualTimeLoop
 from bluezone.town.town import BEGINS, Plan, Town
 from bluezone.town.verdict import Verdict
@@ -40,6 +42,12 @@ _SPEED_WITH_PAGE = 6000.0
 @click.option("--json", "as_json", is_flag=True, help="The last line is the verdict as JSON.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Of the page; 0: any free.")
 @click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
+@click.option(
+    "--stay/--no-stay",
+    default=None,
+    help="Keep the health authority's portal open afterwards, until Ctrl-C; default: at a"
+    " terminal, unless --headless.",
+)
 def command(
     people: int,
     days: int,
@@ -49,13 +57,19 @@ def command(
     as_json: bool,
     port: int,
     no_open: bool,
+    stay: bool | None,
 ) -> None:
     """A virtual town, live: one person tests positive, the right phones warn.
 
     Real phones on a virtual air, the real service beside them in a process of its own, and
     time that passes as fast as this machine manages. In the end the warnings are set against
     what the simulation knows: who was within two metres for fifteen minutes.
+
+    The case, and whoever asks to be called, are in the health authority's portal meanwhile; its
+    address and accounts are printed.
     """
+    if stay is None:
+        stay = not headless and sys.stdout.isatty()
     pace = Pace(speed if headless or speed else _SPEED_WITH_PAGE)
     scene = Scene(pace, is_watched=not headless)
     # Ended by the system as by Ctrl-C: its service must not live on without it.
@@ -68,7 +82,8 @@ def command(
             if not no_open:
                 webbrowser.open(page.url)
         try:
-            verdict = _live(Plan(people, days, seed), pace, scene)
+            service = stack.enter_context(_service(people))
+            verdict = _live(Plan(people, days, seed), pace, scene, service)
         except (ServiceFailed, StalledError, ExceptionGroup) as error:
             scene.show(Stage.FAILED)
             if explained := _explained(error):
@@ -76,31 +91,45 @@ def command(
             raise
         if not headless:
             page.let_watchers_see_the_end()
-    for language in LANGUAGES:
-        click.echo(f"\n{verdict.text(language)}")
-    if as_json:
-        seconds = round(WallClock().now() - began, 1)
-        click.echo("\n" + json.dumps({**verdict.as_json(), "command_seconds": seconds}))
+        for language in LANGUAGES:
+            click.echo(f"\n{verdict.text(language)}")
+        if as_json:
+            seconds = round(WallClock().now() - began, 1)
+            click.echo("\n" + json.dumps({**verdict.as_json(), "command_seconds": seconds}))
+        if stay:
+            _say(_("The portal stays open on {url} until Ctrl-C."), url=service.url)
+            with suppress(KeyboardInterrupt):
+                asyncio.run(service.keep_time())
 
 
-def _live(plan: Plan, pace: Pace, scene: Scene) -> Verdict:
+@contextmanager
+def _service(people: int) -> Iterator[ServiceProcess]:
+    """The service of a town, with its folder; prints who may sign in to its portal."""
     with tempfile.TemporaryDirectory(prefix="bluezone-town-") as name:
-        folder = Path(name)
-        _say(_("Starting the service and {people} phones …"), people=plan.people)
+        _say(_("Starting the service and {people} phones …"), people=people)
         with ThreadPoolExecutor(max_workers=1) as meanwhile:
             ready = meanwhile.submit(make_ready)
-            service = start_service(folder, BEGINS)
+            service = start_service(Path(name), BEGINS)
         try:
             ready.result()
-            with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(pace)) as runner:
-                loop = runner.get_loop()
-                assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 - its own factory
-                town = Town(plan, loop, service, folder, scene)
-                gc.freeze()  # what stands now stays: no collection need walk through it again
-                _say(_("{days} days begin."), days=plan.days)
-                return runner.run(town.live())
+            _say(_("The health authority's portal is on {url}"), url=service.url)
+            _say(_("The password of all its accounts is {password}"), password=service.password)
+            for account, _role, unit, purpose in ACCOUNTS:
+                texts = [translate(purpose, language) for language in LANGUAGES]
+                print(f"  {account}  ({unit}: {' · '.join(texts)})", file=sys.stderr, flush=True)
+            yield service
         finally:
             service.stop()
+
+
+def _live(plan: Plan, pace: Pace, scene: Scene, service: ServiceProcess) -> Verdict:
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(pace)) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 - its own factory
+        town = Town(plan, loop, service, service.home.parent, scene)
+        gc.freeze()  # what stands now stays: no collection need walk through it again
+        _say(_("{days} days begin."), days=plan.days)
+        return runner.run(town.live())
 
 
 def _explained(error: Exception) -> Exception | None:

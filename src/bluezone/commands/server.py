@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import sys
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from bluezone.clock import Clock
-from bluezone.commands import server_trust
+from bluezone.commands import server_staff, server_trust
 from bluezone.commands.server_running import (
     clock_file_option as _clock_file,
 )
@@ -37,16 +36,14 @@ from bluezone.server.logging import configure_logging
 from bluezone.server.migrations import upgrade
 from bluezone.server.news import service as announced
 from bluezone.server.news.rules import read_text
-from bluezone.server.people import rules, service
-from bluezone.server.people.passwords import hash_password
-from bluezone.server.people.rules import Grant, StaffRole
+from bluezone.server.people import service
 from bluezone.server.places import service as places
 from bluezone.server.places.rules import (
     StationRow,
     read_stations,
     write_stations,
 )
-from bluezone.server.places.units import NATION, full_name, path_of, unit_named
+from bluezone.server.places.units import path_of, unit_named
 from bluezone.web.connections import PromptConnection
 
 _OPERATOR = "operator"  # whoever has a shell on the machine has no account there
@@ -141,64 +138,6 @@ def listen(host: str, port: int) -> socket.socket:
     # these do not, and without it the body of an answer waits 40 ms for the client's ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-@command.group()
-def staff() -> None:
-    """Accounts of health workers and administrators."""
-
-
-@staff.command("add")
-@click.argument("name")
-@click.option(
-    "--unit",
-    required=True,
-    help="The unit: vn, two digits of a province, three of an area, five of a commune.",
-)
-@click.option(
-    "--role",
-    type=click.Choice([role.value for role in StaffRole]),
-    default=StaffRole.HEALTH_WORKER.value,
-    show_default=True,
-)
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@_home
-@_database
-@_clock_file
-def staff_add(
-    name: str,
-    unit: str,
-    role: str,
-    password_stdin: bool,
-    home: Path | None,
-    database: str | None,
-    clock_file: Path | None,
-) -> None:
-    """Make the account NAME; asks for its password."""
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    where = unit_named(NATION)
-
-    async def work(services: Services) -> None:
-        nonlocal where
-        where = unit_named(unit)
-        rules.check_password(password, rules.normal_name(name))
-        password_hash = await hash_password(password)
-        async with services.database.transaction() as session:
-            await service.add_account(
-                session,
-                name=name,
-                password_hash=password_hash,
-                grant=Grant(StaffRole(role), where.path),
-                now=services.now,
-            )
-
-    _run_with_services(work, clock_file, home=home, database=database)
-    click.echo(
-        f"Account {rules.normal_name(name)} ({role}, unit {unit}: {full_name(where.path)}) made."
-    )
 
 
 @command.group()
@@ -437,6 +376,7 @@ def configuration_publish(file: Path, home: Path | None) -> None:
     click.echo(f"Published as version {version}.")
 
 
+command.add_command(server_staff.staff)
 command.add_command(server_trust.audit)
 command.add_command(server_trust.retention)
 keys.add_command(server_trust.rotate_sealing)

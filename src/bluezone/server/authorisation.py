@@ -67,6 +67,11 @@ def roles_of(endpoint: Callable[..., Any]) -> frozenset[StaffRole] | None:
     return _allowed[endpoint]
 
 
+def needs_the_nation(endpoint: Callable[..., Any]) -> bool:
+    """Whether a role granted for a part of the country is not enough."""
+    return endpoint in _nationwide
+
+
 def check_routes(routers: Iterable[APIRouter]) -> None:
     """Refuse to start (TypeError) with an endpoint whose access nobody has decided."""
     for route in (route for router in routers for route in router.routes):
@@ -90,7 +95,7 @@ async def authorise(request: Request) -> None:
         raise Refused(401, "not-signed-in", _("Please sign in first."))
     _check_stage(staff.stage, _stages[endpoint])
     staff = staff.acting_as(roles)
-    if not staff.scope.units or (endpoint in _nationwide and not staff.scope.covers(NATION)):
+    if not staff.scope.units or (needs_the_nation(endpoint) and not staff.scope.covers(NATION)):
         raise Refused(403, "not-allowed", _("Your account is not allowed to do this."))
     if is_page(request) and request.method not in ("GET", "HEAD"):
         await forms.check(request)

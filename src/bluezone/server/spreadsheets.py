@@ -161,9 +161,12 @@ def _parts(name: str) -> list[tuple[str, str]]:
         ),
         (
             "xl/styles.xml",
-            f'{_XML}<styleSheet xmlns="{_MAIN}"><fonts count="2"><font/><font><b/></font></fonts>'
-            '<fills count="1"><fill/></fills><borders count="1"><border/></borders>'
+            f'{_XML}<styleSheet xmlns="{_MAIN}"><fonts count="2"><font><sz val="11"/></font>'
+            '<font><b/><sz val="11"/></font></fonts><fills count="2"><fill><patternFill'
+            ' patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills>'
+            '<borders count="1"><border/></borders>'
             '<cellStyleXfs count="1"><xf/></cellStyleXfs><cellXfs count="2"><xf xfId="0"/>'
-            '<xf xfId="0" fontId="1" applyFont="1"/></cellXfs></styleSheet>',
+            '<xf xfId="0" fontId="1" applyFont="1"/></cellXfs><cellStyles count="1">'
+            '<cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>',
         ),
     ]

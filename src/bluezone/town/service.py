@@ -1,4 +1,4 @@
-"""The real service as its own process on a driven clock, and the health worker who uses it."""
+"""The real service as its own process on a driven clock, and those who sign in to it."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -17,11 +17,10 @@ import httpx
 
 from bluezone.clock import WallClock
 from bluezone.clock.driven import ClockFile
+from bluezone.town.portal import LABORATORY, WORKER, make_accounts
 
 _START_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
-_WORKER: Final = "lan.y-te"
-_UNIT: Final = "001"  # a town within the communes of this area
 
 
 class ServiceFailed(Exception):  # noqa: N818 - what happened, not a kind of error
@@ -30,7 +29,7 @@ class ServiceFailed(Exception):  # noqa: N818 - what happened, not a kind of err
 
 @dataclass(frozen=True, slots=True)
 class ServiceProcess:
-    """`bluezone server run` in a folder of its own, with one health worker's account."""
+    """`bluezone server run` in a folder of its own, with accounts that have one password."""
 
     home: Path
     url: str
@@ -47,6 +46,15 @@ class ServiceProcess:
     def root(self) -> bytes:
         """The public root key (PEM) that the phones pin."""
         return (self.home / "root-public.pem").read_bytes()
+
+    async def keep_time(self) -> None:
+        """Let its clock go on at the pace of the wall, until cancelled. Raises ServiceFailed."""
+        wall, file = WallClock(), self.clock_file
+        ahead = file.now - wall.now()
+        while True:
+            self.check()
+            file.now = min(ahead + wall.now(), file.horizon)
+            await wall.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
         """Raise ServiceFailed if the process has ended."""
@@ -79,11 +87,9 @@ def start_service(folder: Path, now: float) -> ServiceProcess:
     with log_path.open("ab") as log:
         _finish("init", _begin(["init", *common], log), log_path)
         process = _begin(["run", "--port", str(port), *common], log)
-        account = ["staff", "add", _WORKER, "--unit", _UNIT, "--password-stdin"]
-        adding = _begin([*account, *common], log, given=password)  # while the service starts
     service = ServiceProcess(home, f"http://127.0.0.1:{port}", clock_file, process, password)
     try:
-        _finish("staff add", adding, log_path)
+        asyncio.run(make_accounts(home, password, now))  # while the service starts
         _wait_until_ready(service)
     except BaseException:
         service.stop()
@@ -91,19 +97,15 @@ def start_service(folder: Path, now: float) -> ServiceProcess:
     return service
 
 
-def _begin(arguments: list[str], log: BinaryIO, given: str = "") -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
+def _begin(arguments: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [sys.executable, "-m", "bluezone", "server", *arguments],
         env=_environment(),
-        stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         start_new_session=True,  # Ctrl-C is for the town, which then stops the service
     )
-    if process.stdin is not None:
-        process.stdin.write(given.encode())
-        process.stdin.close()
-    return process
 
 
 def _finish(what: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -149,8 +151,8 @@ def _free_port() -> int:
         return port
 
 
-class HealthWorker:
-    """Signs in to the service and issues one-time codes, as a person at a test site does."""
+class HealthAuthority:
+    """The laboratory hands in a positive sample, a health worker issues the one-time code."""
 
     def __init__(
         self, service: ServiceProcess, transport: Callable[[], httpx.AsyncBaseTransport]
@@ -160,24 +162,33 @@ class HealthWorker:
         # One person after the other: the service refuses many sign-ins at a time.
         self._busy = asyncio.Lock()
 
+    async def hand_in(self, result: dict[str, object]) -> None:
+        """A sample's result (portal.sample_result), which opens the case. Raises ServiceFailed."""
+        async with self._busy, self._client() as client:
+            token = await self._sign_in(client, LABORATORY)
+            await _post(client, "/v1/staff/results", result, token)
+
     async def issue_code(self, symptom_onset: str) -> str:
         """A code for a confirmed test; `symptom_onset` is an ISO day. Raises ServiceFailed."""
-        account = {"name": _WORKER, "password": self._service.password}
         test = {"report_type": "confirmed-test", "symptom_onset": symptom_onset}
-        async with (
-            self._busy,
-            httpx.AsyncClient(base_url=self._service.url, transport=self._transport()) as client,
-        ):
-            session = await _post(client, "/v1/staff/session", account)
-            return (await _post(client, "/v1/staff/codes", test, session["token"]))["code"]
+        async with self._busy, self._client() as client:
+            token = await self._sign_in(client, WORKER)
+            return str((await _post(client, "/v1/staff/codes", test, token))["code"])
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self._service.url, transport=self._transport())
+
+    async def _sign_in(self, client: httpx.AsyncClient, name: str) -> str:
+        account = {"name": name, "password": self._service.password}
+        return str((await _post(client, "/v1/staff/session", account))["token"])
 
 
 async def _post(
-    client: httpx.AsyncClient, path: str, body: dict[str, str], token: str = ""
-) -> dict[str, str]:
+    client: httpx.AsyncClient, path: str, body: Mapping[str, object], token: str = ""
+) -> dict[str, object]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answer = await client.post(path, json=body, headers=headers)
     if not answer.is_success:
         raise ServiceFailed(f"{path} answered {answer.status_code}: {answer.text[:300]}")
-    content: dict[str, str] = answer.json()
+    content: dict[str, object] = answer.json()
     return content

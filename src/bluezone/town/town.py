@@ -13,8 +13,11 @@ import numpy as np
 
 from bluezone.clock import LoopClock, WallClock
 from bluezone.phone import ExposureWarning, Phone, Service
+from bluezone.phone.authority.handovers import details_of
+from bluezone.phone.report import Sharing
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.protocol.exposure import Infectiousness
+from bluezone.protocol.handover import About
 from bluezone.protocol.intervals import vietnam_day
 from bluezone.protocol.trust import Pins
 from bluezone.radio.air import Air, Position
@@ -22,9 +25,10 @@ from bluezone.radio.direct import DirectRadio
 from bluezone.town.days import Move, live
 from bluezone.town.people import Residents, settle
 from bluezone.town.places import Kind
+from bluezone.town.portal import commune_of, phone_number, sample_result
 from bluezone.town.releases import Releases
 from bluezone.town.scene import Event, Frame, Scene, Stage
-from bluezone.town.service import HealthWorker, ServiceProcess
+from bluezone.town.service import HealthAuthority, ServiceProcess
 from bluezone.town.time import InFlight, VirtualTimeLoop
 from bluezone.town.truth import Nearness, Truth
 from bluezone.town.verdict import Contact, Verdict
@@ -40,6 +44,8 @@ _CONFIRMED_HOUR: Final = 18  # on the last day but one, so that a night and a da
 _CONFIRMED_HOUR_OF_ONE_DAY: Final = 14
 _ONSET_DAYS_BEFORE: Final = 2  # people are tested two days after they fall ill
 _AFTER_A_CASE: Final = 8 * _HOUR  # embargo, export and checks of one confirmed late
+_ASK_TO_BE_CALLED: Final = 4  # all of the warned but every fourth
+_THINKS_SECONDS: Final = 20 * 60.0
 _BLOCK_METRES: Final = 500.0  # between blocks: no radio reaches that far
 _FRAME_SECONDS: Final = 0.09  # real time between two pictures
 _TICK: Final = 30.0
@@ -102,7 +108,7 @@ class Town:
             for number in range(plan.people)
         ]
         self._client = client
-        self._worker = HealthWorker(service, self._transport)
+        self._authority = HealthAuthority(service, self._transport)
         self._cases: dict[int, _Case] = {}
         self._warnings: dict[int, list[ExposureWarning]] = {}
         self._events: list[Event] = []
@@ -226,7 +232,7 @@ class Town:
             self._group.create_task(self.confirm(person))
 
     async def confirm(self, person: int) -> None:
-        """A person tests positive: code, report, and to hospital, where nobody else is."""
+        """A person tests positive: result, code, report with diary, and to hospital, alone."""
         if person in self._cases:
             return
         now = self._clock.now()
@@ -236,8 +242,11 @@ class Town:
         self.truth.advance(now)
         (hospital,) = self.residents.spaces_of(Kind.HOSPITAL)
         self._place(person, hospital, *self.residents.spaces[hospital].shared[0])
-        code = await self._worker.issue_code(onset.isoformat())
-        await self._phones[person].report(code, consent=True)
+        resident = self.residents.people[person]
+        await self._authority.hand_in(sample_result(resident, vietnam_day(now)))
+        code = await self._authority.issue_code(onset.isoformat())
+        await self._phones[person].report(code, consent=True, sharing=Sharing(diary=True))
+        await self._phones[person].hand_over_owed()
 
     async def _follow_releases(self) -> None:
         while True:
@@ -251,6 +260,25 @@ class Town:
         self._warnings.setdefault(person, []).append(warning)
         if len(self._warnings[person]) == 1 and person not in self._cases:
             self._note(self._clock.now(), "warned", person)
+            if self._group is not None and person % _ASK_TO_BE_CALLED:
+                self._group.create_task(self._ask_to_be_called(person))
+
+    async def _ask_to_be_called(self, person: int) -> None:
+        """Somebody thinks it over, and sends what the portal's inbox shows."""
+        await self._clock.sleep(_THINKS_SECONDS)
+        resident, phone = self.residents.people[person], self._phones[person]
+        await phone.handovers.send_details(
+            details_of(
+                name=resident.name,
+                phone_number=phone_number(resident),
+                receipt=None,
+                commune=commune_of(resident),
+                about=About.SELF,
+                warnings=phone.warnings(),
+                note="",
+                language="vi",
+            )
+        )
 
     def _note(self, time: float, kind: str, person: int) -> None:
         self._events.append(Event(time, kind, person))

@@ -50,8 +50,8 @@ def case_values(number: int, person: int, since: str, until: str | None) -> dict
     return {
         "reference": f"BN{number}", "person_id": person, "unit": "vn.01.001.00004",
         "status": "confirmed", "reported_on": since, "infectious_from": since,
-        "infectious_until": until, "rule_version": 0, "source": "manual", "created_at": 0,
-        "updated_at": 0, "revision": 0,
+        "infectious_until": until or "9999-12-31", "rule_version": 0, "source": "manual",
+        "created_at": 0, "updated_at": 0, "revision": 0,
     }  # fmt: skip
 
 

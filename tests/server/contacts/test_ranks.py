@@ -237,7 +237,8 @@ async def test_a_new_rule_ranks_everybody_while_others_go_on_working(
             for _ in range(30):
                 await graph.change(session)
             await rulebook.add_version(
-                session, staff, rules.RANKS, RankRules(followed=seed % 4 + 1, days_until_infectious=1),
+                session, staff, rules.RANKS,
+                RankRules(followed=seed % 4 + 1, days_until_infectious=1),
                 valid_from="2021-01-01", reason="QĐ 1", now=services.now,
             )  # fmt: skip
         lease = _BusyLease(services, graph)
@@ -267,7 +268,8 @@ async def test_only_those_behind_a_change_are_read(database: Database) -> None:
         rows = [exposure_values(one, two, day(4)), exposure_values(two, three, day(5))]
         await session.execute(insert(Exposure), [*rows, exposure_values(three, far, day(5))])
         assert await rederive(session, [one, two, three, far], 0) == {
-            one: Change(None, 0), two: Change(None, 1), three: Change(None, 2), far: Change(None, 3),
+            one: Change(None, 0), two: Change(None, 1), three: Change(None, 2),
+            far: Change(None, 3),
         }  # fmt: skip
         await session.execute(insert(Exposure), [exposure_values(one, three, day(6))])
         assert await rederive(session, [three], 0) == {three: Change(2, 1)}
@@ -275,5 +277,6 @@ async def test_only_those_behind_a_change_are_read(database: Database) -> None:
         assert case is not None
         case.closed_at = 1
         assert await rederive(session, [one], 0) == {
-            one: Change(0, None), two: Change(1, None), three: Change(1, None), far: Change(3, None),
+            one: Change(0, None), two: Change(1, None), three: Change(1, None),
+            far: Change(3, None),
         }  # fmt: skip

@@ -44,7 +44,7 @@ def reader(services: Services, client: httpx.AsyncClient, add_staff: AddStaff): 
         async with services.database.transaction() as session:
             account = await find_account(session, name)
             assert account is not None
-            token, _until = await open_session(session, account, services.now, 86400)
+            token, _until = await open_session(session, account, services.now, 400 * 86400)
         one = Reader(client, token)
         await one.get("/staff")
         return one

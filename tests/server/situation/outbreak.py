@@ -85,8 +85,8 @@ async def build(
     for start in range(0, len(people), _AT_ONCE):
         async with services.database.transaction() as session:
             some = people[start : start + _AT_ONCE]
-            rows = await add_many(session, register, some, now=services.now)
-            for row, (details, unit) in zip(rows, some, strict=True):
+            added = await add_many(session, register, some, now=services.now)
+            for row, (details, unit) in zip(added, some, strict=True):
                 built.people.append(row.id)
                 built.unit_of[row.id], built.name_of[row.id] = unit, details.name
     rows = _rows(rng, services.now, plans, built, today)
@@ -130,7 +130,7 @@ def _plan(
         if at > 20 * cases:  # too little time for so many: the rest comes from nowhere
             day = begin + timedelta(days=rng.randrange(days))
             plans.append(_Plan(rng.choice(communes), day))
-    for infected in plans[clusters:]:
+    for number, infected in enumerate(plans[clusters:], clusters):
         if infected.source is not None and rng.random() < 0.12:  # a second possible source
             other = rng.randrange(cases)
             if plans[other] is not infected:
@@ -138,7 +138,7 @@ def _plan(
                 infected.met.append((other, day, "social", "interview"))
         if infected.source is not None and rng.random() < 0.06:  # each says they met the other
             back = plans[infected.source]
-            back.met.append((plans.index(infected), infected.met[0][1], "household", "interview"))
+            back.met.append((number, infected.met[0][1], "household", "interview"))
     for source in range(cases):
         one = plans[source]
         for _ in range(_poisson(rng, contacts_per_case)):

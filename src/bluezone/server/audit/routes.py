@@ -1,8 +1,6 @@
 """The audit for those who check others: pages for people, the same as JSON for programs."""
 
-import csv
 import datetime as dt
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -30,12 +28,12 @@ from bluezone.server.people.rules import Staff, StaffRole
 from bluezone.server.people.scope import Scope
 from bluezone.server.places.units import NATION, full_name
 from bluezone.server.rulebook import service as rulebook
+from bluezone.server.spreadsheets import MARK, csv_line
 from bluezone.web.catalogue import _
 
 SHOWN: Final = 100
 EXPORTED_AT_MOST: Final = 50_000
 _FIELDS: Final = ("account", "action", "purpose", "subject", "since", "until")
-_BOM: Final = "\ufeff"  # so that a spreadsheet knows that it is UTF-8
 
 router = APIRouter()
 
@@ -147,54 +145,41 @@ async def export(request: Request, services: Parts, staff: SignedIn) -> Response
     )
 
 
-def _csv(rows: Iterable[AuditEntry]) -> str:
-    text = io.StringIO()
-    text.write(_BOM)
-    write = csv.writer(text)
-    write.writerow(
-        (
-            "time",
-            "account_id",
-            "account",
-            "unit",
-            "unit_name",
-            "action",
-            "subject",
-            "purpose",
-            "detail",
-            "chain",
-            "sequence",
-            "sha256",
-        )
-    )
+_HEAD: Final = (
+    "time",
+    "account_id",
+    "account",
+    "unit",
+    "unit_name",
+    "action",
+    "subject",
+    "purpose",
+    "detail",
+    "chain",
+    "sequence",
+    "sha256",
+)
+
+
+def _csv(rows: Iterable[AuditEntry]) -> bytes:
+    lines = [csv_line(_HEAD)]
     for row in rows:
-        write.writerow(
-            (
-                vietnam_time(row.at).isoformat(),
-                row.account_id,
-                *map(
-                    spreadsheet_safe,
-                    (
-                        row.account_name,
-                        row.unit,
-                        full_name(row.unit),
-                        row.action,
-                        row.subject,
-                        row.purpose,
-                        row.detail,
-                        row.chain,
-                    ),
-                ),
-                row.sequence,
-                row.digest.hex(),
-            )
+        cells = (
+            vietnam_time(row.at).isoformat(),
+            row.account_id,
+            row.account_name,
+            row.unit,
+            full_name(row.unit),
+            row.action,
+            row.subject,
+            row.purpose,
+            row.detail,
+            row.chain,
+            row.sequence,
+            row.digest.hex(),
         )
-    return text.getvalue()
-
-
-def spreadsheet_safe(text: str) -> str:
-    """The text behind an apostrophe where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+        lines.append(csv_line(cells))
+    return MARK + "".join(lines).encode()
 
 
 async def _entries(

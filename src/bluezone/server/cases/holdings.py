@@ -70,7 +70,7 @@ async def subjects(session: AsyncSession, people: Sequence[int]) -> list[str]:
     return [f"case:{number}" for number in rows]
 
 
-async def forget_person(session: AsyncSession, people: Sequence[int]) -> None:
+async def forget_person(session: AsyncSession, people: Sequence[int], _now: int) -> None:
     """Delete cases with their course, and results."""
     mine = select(Case.id).where(Case.person_id.in_(people))
     await session.execute(delete(LabResult).where(LabResult.person_id.in_(people)))

@@ -6,7 +6,7 @@ is where it ends. Two derivations at a time could each miss what the other has n
 whoever derives holds the one row of `rank_state` until the transaction ends: call it last.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from bluezone.server.contacts import rules
 from bluezone.server.contacts.rules import Arrivals, Derived, Edge, RankRules
 from bluezone.server.contacts.tables import Exposure, Rank, RankOverride, RankSeed, RankState
 from bluezone.server.context import Services
+from bluezone.server.register import service as register
 from bluezone.server.rulebook import service as rulebook
 from bluezone.storage.database import upsert
 from bluezone.storage.lease import Lease
@@ -57,7 +58,8 @@ async def rules_in_use(session: AsyncSession) -> tuple[int, RankRules]:
 
 async def rederive(session: AsyncSession, person_ids: Iterable[int], now: int) -> dict[int, Change]:
     """Derive anew after something changed at these people: an exposure of theirs was added or
-    removed (those exposed), a case of theirs opened, closed or has another infectious period.
+    removed (those exposed), a case of theirs opened, closed or has another infectious period, or
+    they moved to another unit.
 
     Returns whose rank is another now. Call it last in a transaction.
     """
@@ -94,7 +96,7 @@ async def rederive_all(services: Services, lease: Lease) -> None:
             await lease.confirm(session)
             await take_turn(session)
             await _write(session, {person: found[person] for person in part}, services.now)
-    last = 0
+    last: int | None = 0
     while last is not None:
         last = await _clear_others(services, lease, found, last)
     async with services.database.transaction() as session:
@@ -260,7 +262,9 @@ async def _everybody(session: AsyncSession, rule: RankRules) -> dict[int, Derive
     return found
 
 
-async def _edges_from(session: AsyncSession, sources: Iterable[int], *, with_open: bool) -> Any:
+async def _edges_from(
+    session: AsyncSession, sources: Iterable[int], *, with_open: bool
+) -> AsyncIterator[list[Edge]]:
     queries = [
         select(*_EDGE).where(Exposure.source_id.in_(part), _STANDS) for part in _parts(sources)
     ]
@@ -334,6 +338,7 @@ async def _write(
         }
         overrides = await _overrides(session, part)
         known = await _known(session, part)
+        units = await register.units_of(session, part)
         values: list[dict[str, Any]] = []
         gone: list[int] = []
         for person in part:
@@ -341,11 +346,14 @@ async def _write(
             before, after = row.rank if row else None, outcome.rank if outcome else None
             if before != after:
                 changes[person] = Change(before, after)
-            if outcome is None and person not in overrides:
+            if person not in units or (outcome is None and person not in overrides):
                 if row is not None:
                     gone.append(person)
                 continue
-            value = _values(person, outcome, overrides, known)
+            value = {
+                **_values(person, outcome, overrides, known),
+                "unit": units[person],
+            }
             if row is None or any(row._mapping[name] != one for name, one in value.items()):
                 values.append({**value, "at": now})
         if gone:

@@ -22,12 +22,13 @@ from bluezone.server.people.scope import EVERYWHERE
 from bluezone.server.places.units import path_of, resolve
 from bluezone.server.register import rules as register_rules
 from bluezone.server.register import service as register
-from bluezone.server.register.rules import Details, Sex, check_details
+from bluezone.server.register.rules import Details, DetailsError, Sex, check_details
 from bluezone.server.register.service import Candidate, Register
 from bluezone.web.catalogue import _
 
 MORE_ROWS: Final = 4  # of a household, entered at once
 _NEW: Final = "new"
+_ROW: Final = ("name", "birth", "phone", "relation")
 
 Typed = Mapping[str, str]
 DETAIL_FIELDS: Final = (
@@ -152,23 +153,20 @@ def meeting_of(fields: Typed, now: int) -> Meeting:
     )
 
 
-def household_rows(fields: Typed) -> list[dict[str, str]]:
-    """The further members of a household that were filled in."""
-    rows = [
-        {
-            name: fields.get(f"{name}_{number}", "")
-            for name in ("name", "birth", "phone", "relation")
-        }
+def household_rows(fields: Typed) -> list[tuple[int, dict[str, str]]]:
+    """The further members of a household that were filled in, with the numbers of their rows."""
+    rows = (
+        (number, {name: fields.get(f"{name}_{number}", "") for name in _ROW})
         for number in range(1, MORE_ROWS + 1)
-    ]
-    return [one for one in rows if any(value.strip() for value in one.values())]
+    )
+    return [(number, one) for number, one in rows if any(map(str.strip, one.values()))]
 
 
 async def household_members(
     session: AsyncSession,
     services: Services,
     staff: Staff,
-    rows: Sequence[Typed],
+    rows: Sequence[tuple[int, Typed]],
     *,
     unit: str,
     address: str,
@@ -178,7 +176,13 @@ async def household_members(
     Raises DetailsError.
     """
     opened = Register.open(services.settings.secrets_folder)
-    people = [(details_of({**one, "address": address}, services), unit) for one in rows]
+    people = []
+    for number, one in rows:
+        try:
+            people.append((details_of({**one, "address": address}, services), unit))
+        except DetailsError as error:
+            error.field = f"{error.field}_{number}"  # of that row of the form
+            raise
     found = await register.candidates(session, opened, people, EVERYWHERE)
     ids: list[int] = []
     for (details, own_unit), alike in zip(people, found, strict=True):

@@ -9,6 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bluezone.protocol.intervals import VIETNAM
 from bluezone.server.cases import holdings as cases
+from bluezone.server.contacts.deriving import rederive
 from bluezone.server.contacts.tables import Exposure, Rank, RankOverride, Visit
 from bluezone.server.holdings.rules import (
     FOLLOW_UP_DAYS,
@@ -29,14 +30,17 @@ async def endings(session: AsyncSession, people: Sequence[int]) -> dict[int, lis
             .group_by(Exposure.exposed_id, Exposure.source_id)
         )
     ).all()
-    sources = await cases.with_cases(session, sorted({source for _one, source, _day in rows}))
+    known = {source for _one, source, _day in rows if source is not None}
+    sources = await cases.with_cases(session, sorted(known))
     wanted = set(people)
     for exposed, source, day in rows:
         at = _end(day)
         if exposed in wanted:
-            category = Category.CONTACT if source in sources else Category.FAR_CONTACT
+            # Of a phone that nobody knows yet: whose keys were published was a case.
+            by_case = source is None or source in sources
+            category = Category.CONTACT if by_case else Category.FAR_CONTACT
             found.setdefault(exposed, []).append(Ending(category, at))
-        if source in wanted:
+        if source is not None and source in wanted:
             found.setdefault(source, []).append(Ending(Category.OTHER, at))
     # Not when it was derived: every new rule derives it again.
     near = await session.execute(
@@ -84,7 +88,7 @@ async def held(session: AsyncSession, people: Sequence[int]) -> list[Held]:
 
 async def _count(
     session: AsyncSession,
-    column: InstrumentedAttribute[int],
+    column: InstrumentedAttribute[int] | InstrumentedAttribute[int | None],
     since: InstrumentedAttribute[int],
     people: Sequence[int],
 ) -> tuple[int, int] | None:
@@ -95,13 +99,24 @@ async def _count(
     return (count, oldest) if count else None
 
 
-async def forget_person(session: AsyncSession, people: Sequence[int]) -> None:
-    """Delete exposures on both sides, visits, ranks and what was decided against them."""
+async def forget_person(session: AsyncSession, people: Sequence[int], now: int) -> None:
+    """Delete exposures on both sides, visits, ranks and what was decided against them.
+
+    Whom these people exposed is ranked anew.
+    """
+    exposed = (
+        await session.scalars(
+            select(Exposure.exposed_id)
+            .where(Exposure.source_id.in_(people), Exposure.exposed_id.not_in(people))
+            .distinct()
+        )
+    ).all()
     await session.execute(
         delete(Exposure).where(or_(Exposure.exposed_id.in_(people), Exposure.source_id.in_(people)))
     )
     for table in (Visit, Rank, RankOverride):
         await session.execute(delete(table).where(table.person_id.in_(people)))
+    await rederive(session, exposed, now)
 
 
 def _end(day: str) -> int:

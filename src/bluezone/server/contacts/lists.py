@@ -1,7 +1,7 @@
 """The line list of contacts, and how many of them only phones found."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from bluezone.server.contacts.rules import KnownBy, RankRules
 from bluezone.server.contacts.tables import Rank
 from bluezone.server.errors import Refused
 from bluezone.server.people.scope import Scope
-from bluezone.server.places.units import NATION, children, full_name
+from bluezone.server.places.units import NATION, full_name
 from bluezone.server.register.tables import Person
 from bluezone.web.catalogue import _
 
@@ -137,37 +137,39 @@ class Figures:
 
 
 async def figures(
-    session: AsyncSession, scope: Scope, unit: str, since: str, until: str
+    session: AsyncSession, unit: str, since: str, until: str
 ) -> tuple[Figures, list[Figures]]:
-    """Of a unit within scope, and of each unit directly below it that has any.
+    """Of a unit (whoever asks must have it in scope), and of each directly below it that has any.
 
     `since` and `until`: Vietnamese days (ISO), both included, on which somebody became known.
     """
     rows = await session.execute(
-        select(Person.unit, Rank.known_by, func.count())
-        .join(Person, Person.id == Rank.person_id)
+        select(Rank.unit, Rank.known_by, func.count())
         .where(
             Rank.rank == 1,
             Rank.found_at.between(_start(since), _start(until) + 86_399),
-            *_within(scope, unit),
+            *([] if unit == NATION else [Scope((unit,)).of(Rank.unit)]),
         )
-        .group_by(Person.unit, Rank.known_by)
+        .group_by(Rank.unit, Rank.known_by)
     )
-    counted = [(path, known_by, number) for path, known_by, number in rows]
-    below = [
-        _figures(child.path, [one for one in counted if Scope((child.path,)).covers(one[0])])
-        for child in children(unit)
-    ]
-    return _figures(unit, counted), [one for one in below if one.f1]
+    own: Counter[int] = Counter()
+    below: dict[str, Counter[int]] = {}
+    depth = unit.count(".") + 2
+    for path, known_by, number in rows:
+        own[known_by] += number
+        parts = path.split(".")
+        if len(parts) >= depth:
+            below.setdefault(".".join(parts[:depth]), Counter())[known_by] += number
+    return _figures(unit, own), [_figures(path, below[path]) for path in sorted(below)]
 
 
-def _figures(unit: str, counted: Sequence[tuple[str, int, int]]) -> Figures:
+def _figures(unit: str, counted: Counter[int]) -> Figures:
     return Figures(
         unit,
         full_name(unit),
-        sum(number for _path, _bits, number in counted),
-        sum(number for _path, bits, number in counted if bits == _PHONE),
-        sum(number for _path, bits, number in counted if bits & _PHONE and bits != _PHONE),
+        counted.total(),
+        counted[_PHONE],
+        sum(number for bits, number in counted.items() if bits & _PHONE and bits != _PHONE),
     )
 
 

@@ -133,6 +133,7 @@ async def edit(request: Request, services: Parts, staff: SignedIn, person_id: in
                 session, opened, person, details, unit=unit, seen=_number(fields.get(_REVISION)),
                 now=services.now,
             )  # fmt: skip
+            await service.rederive(session, [person.id], services.now)  # perhaps of another unit
             changed = [
                 name
                 for name in forms.DETAIL_FIELDS

@@ -265,5 +265,5 @@ async def meetings_of(
             .group_by(Exposure.exposed_id, Exposure.source_id)
             .order_by(Exposure.exposed_id, Exposure.source_id)
         )
-        found += [(row[0], row[1], row[2], row[3]) for row in rows]
+        found += [(row[0], row[1], row[2], row[3]) for row in rows if row[1] is not None]
     return found

@@ -112,7 +112,7 @@ async def _add(
         unit=unit, address=fields.get("address", ""),
     )  # fmt: skip
     given = [meeting.exposure(case.person_id, choice.person_id)]
-    for row, member in zip(rows, members, strict=True):
+    for (_number, row), member in zip(rows, members, strict=True):
         own = forms.meeting_of({**fields, "relation": row["relation"]}, services.now)
         given.append(own.exposure(case.person_id, member))
     await service.add_exposures(session, services, staff, given)
@@ -226,7 +226,7 @@ async def list_page(
         version, rule = await service.rules_in_use(session)
         filters = Filters(_rank_of(rank, rule.followed), path, known_by, follow_up)
         found = await lists.contacts_in(session, staff.scope, filters, rule, today, after)
-        figures, below = await lists.figures(session, staff.scope, path, first, last)
+        figures, below = await lists.figures(session, path, first, last)
         people = await shown(
             session, services, staff, [one.person_id for one in found.lines],
             subject=f"unit:{path}",
@@ -273,7 +273,7 @@ async def figures_answer(
     path = _unit_within(staff, unit)
     first, last = lists.checked_period(since, until, services.now)
     async with services.database.read() as session:
-        own, below = await lists.figures(session, staff.scope, path, first, last)
+        own, below = await lists.figures(session, path, first, last)
     return json_answer(
         FiguresAnswer(
             unit=_code(own), name=own.name, since=first, until=last, f1=own.f1,

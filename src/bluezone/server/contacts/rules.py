@@ -114,19 +114,6 @@ class PhoneEvidence:
     flags: tuple[str, ...] = ()
 
 
-CONFIRMATION_WORDS: Final = {
-    Confirmation.BOTH_SIDES: _("confirmed from both sides"),
-    Confirmation.ONE_SIDE: _("one side"),
-    Confirmation.CLAIM_ONLY: _("claim only"),
-}
-# Shown beside every phone record, word for word (docs/protocol.md).
-PHONE_WORDS: Final = _(
-    "Two phones hold matching records made before the keys were public; not proof of who carried"
-    " them, of distance or of infection; never the sole ground for compulsion."
-)
-MISSING_WORDS: Final = _("Missing confirmation proves nothing.")
-
-
 # --- the rule --------------------------------------------------------------------------
 class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which exposures give a rank. Unknown minutes count as long enough: to err is to follow."""

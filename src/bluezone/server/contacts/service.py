@@ -43,7 +43,7 @@ REMOVED: Final = b"exposure-removed"
 class ContactError(Refused):
     """A field is not usable; `field` says which."""
 
-    def __init__(self, field: str, message: str, **values: object) -> None:
+    def __init__(self, field: str, message: str, **values: Any) -> None:
         super().__init__(422, f"contact-{field}", message, **values)
         self.field = field
 
@@ -228,56 +228,69 @@ async def add_phone_evidence(
     staff: Staff,
     *,
     exposed_id: int,
-    source_id: int | None,
     handover: bytes,
-    evidence: Sequence[PhoneEvidence],
+    evidence: Sequence[tuple[int | None, PhoneEvidence]],
 ) -> list[Exposure]:
-    """What phones say about one person, from a hand-over: a meeting for each day of it.
+    """What phones say about one person, from a hand-over: (source, if known; a meeting) each.
 
     Said again for a day (now checked against a diary, now with a known source), it takes the place
     of what was said before. Raises ContactError.
     """
-    if source_id == exposed_id:
+    if any(source == exposed_id for source, _one in evidence):
         raise ContactError(
             "person", _("This is the same person: nobody is a contact of themselves.")
         )
-    before = {
-        row.day: row
-        for row in await session.scalars(
-            select(Exposure).where(
-                Exposure.handover == handover,
-                Exposure.exposed_id == exposed_id,
-                Exposure.removed_at.is_(None),
-            )
+    rows = await session.scalars(
+        select(Exposure)
+        .where(
+            Exposure.handover == handover,
+            Exposure.exposed_id == exposed_id,
+            Exposure.removed_at.is_(None),
         )
-    }
-    given = [
-        NewExposure(
-            source_id=source_id,
-            exposed_id=exposed_id,
-            known_by=KnownBy.PHONE,
-            day=one.day,
-            nearness=one.nearness,
-            minutes=one.minutes,
-            setting=Setting.OTHER,
-            evidence=one,
-            handover=handover,
-        )
-        for one in evidence
-    ]
-    for one in given:
-        row = before.get(one.day)
-        if row is not None:
-            for name, value in _columns(one).items():
-                setattr(row, name, value)
-            row.revision += 1
-    await session.flush()
-    added = await add_exposures(
-        session, services, staff, [one for one in given if one.day not in before]
+        .order_by(Exposure.id)
     )
+    before = list(rows)
+    given = [_of_phone(exposed_id, source, handover, one) for source, one in evidence]
+    kept: list[Exposure] = []
+    # First what was said of the same source, then what was said of the same day.
+    for compared in (("day", "source_id"), ("day",)):
+        for one in list(given):
+            columns = _columns(one)
+            row = next(
+                (
+                    row
+                    for row in before
+                    if all(getattr(row, name) == columns[name] for name in compared)
+                ),
+                None,
+            )
+            if row is not None:
+                for name, value in columns.items():
+                    setattr(row, name, value)
+                row.revision += 1
+                before.remove(row)
+                given.remove(one)
+                kept.append(row)
+    await session.flush()
+    added = await add_exposures(session, services, staff, given)
     await rederive(session, [exposed_id], services.now)
-    days = {one.day for one in given}
-    return [*(row for day, row in before.items() if day in days), *added]
+    return [*kept, *added]
+
+
+def _of_phone(
+    exposed_id: int, source_id: int | None, handover: bytes, one: PhoneEvidence
+) -> NewExposure:
+    return NewExposure(
+        source_id=source_id,
+        exposed_id=exposed_id,
+        known_by=KnownBy.PHONE,
+        day=one.day,
+        nearness=one.nearness,
+        minutes=one.minutes,
+        setting=Setting.OTHER,
+        evidence=one,
+        handover=handover,
+    )
 
 
 async def remove_exposures_of(

@@ -94,12 +94,14 @@ class Rank(Base):
     __tablename__ = "ranks"
     __table_args__ = (
         Index("ix_ranks_shown", "shown", "last_exposed_on", "person_id"),
-        Index("ix_ranks_rank_found", "rank", "found_at", "known_by"),
+        # Holds all that the figures of a unit and a period ask for.
+        Index("ix_ranks_figures", "rank", "unit", "found_at", "known_by"),
     )
 
     person_id: Mapped[int] = mapped_column(
         ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
+    unit: Mapped[str] = mapped_column(UnitPath)  # the person's, as of the last derivation
     rank: Mapped[int | None] = mapped_column(SmallInteger)  # as derived
     shown: Mapped[int | None] = mapped_column(SmallInteger)  # the override's, where there is one
     exposure_id: Mapped[int | None]  # by which the rank came; none for a case

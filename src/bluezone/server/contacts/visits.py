@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, case, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from bluezone.protocol.intervals import VIETNAM, vietnam_day
 from bluezone.server.audit import service as audit
@@ -32,6 +32,7 @@ from bluezone.web.catalogue import _
 SHOWN: Final = 200
 _LONGEST_VISIT: Final = 24 * 3600
 _MAX_NAME: Final = 120
+_Time = ColumnElement[int] | InstrumentedAttribute[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +242,11 @@ async def together(
     return [Together(person, at, int(length)) for person, at, length in rows]
 
 
-def _least(one: ColumnElement[int], other: ColumnElement[int] | int) -> ColumnElement[int]:
+def _least(one: _Time, other: _Time | int) -> ColumnElement[int]:
     return case((one < other, one), else_=other)
 
 
-def _most(one: ColumnElement[int], other: ColumnElement[int] | int) -> ColumnElement[int]:
+def _most(one: _Time, other: _Time | int) -> ColumnElement[int]:
     return case((one > other, one), else_=other)
 
 

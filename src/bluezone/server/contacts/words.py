@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from bluezone.protocol.confirmation import Flag
 from bluezone.server.audit.rules import Purpose
 from bluezone.server.contacts.rules import (
-    CONFIRMATION_WORDS,
     Confirmation,
     KnownBy,
     Nearness,
@@ -12,6 +12,7 @@ from bluezone.server.contacts.rules import (
     Relation,
     Setting,
 )
+from bluezone.server.evidence.rules import FLAGS, WHAT_IT_MEANS, WHAT_MISSING_MEANS
 from bluezone.server.tracing.rules import certainty_word, part_word
 from bluezone.web.catalogue import _
 
@@ -73,6 +74,13 @@ PURPOSES: Final = {
 }
 
 
+CONFIRMATIONS: Final = {
+    Confirmation.BOTH_SIDES: _("confirmed from both sides"),
+    Confirmation.ONE_SIDE: _("one side"),
+    Confirmation.CLAIM_ONLY: _("claim only"),
+}
+
+
 class Words:
     """What templates ask: each answer is a message to translate there."""
 
@@ -82,7 +90,8 @@ class Words:
     relations = RELATIONS
     place_kinds = PLACE_KINDS
     purposes = PURPOSES
-    confirmations = CONFIRMATION_WORDS
+    confirmations = CONFIRMATIONS
+    phone_words = (WHAT_IT_MEANS, WHAT_MISSING_MEANS)  # beside every phone's record
     part = staticmethod(part_word)
 
     @staticmethod
@@ -91,7 +100,11 @@ class Words:
 
     @staticmethod
     def confirmation(word: str | None) -> str:
-        return CONFIRMATION_WORDS[Confirmation(word)] if word else ""
+        return CONFIRMATIONS[Confirmation(word)] if word else ""
+
+    @staticmethod
+    def flag(word: str) -> str:
+        return FLAGS[Flag(word)] if word in set(Flag) else word
 
 
 WORDS: Final = Words()

@@ -7,12 +7,25 @@ hide itself here. So it is the one module that, like `tables`, knows every table
 import asyncio
 import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal, not_, or_, select, text
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql import FromClause, Select
+from sqlalchemy.sql import FromClause
 
 from bluezone.protocol.intervals import vietnam_day
 from bluezone.server.audit.alerts import KEPT_SECONDS as ALERT_KEPT_SECONDS
@@ -20,6 +33,7 @@ from bluezone.server.audit.rules import KEPT_SECONDS as AUDIT_KEPT_SECONDS
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.retention import FILE_KEPT_SECONDS
 from bluezone.server.diagnosis.rules import CODE_KEPT_SECONDS, oldest_interval
+from bluezone.server.evidence.rules import COMMITMENT_KEPT_SECONDS, USED_KEPT_DAYS
 from bluezone.server.holdings.retention import rules_now
 from bluezone.server.holdings.rules import (
     ABANDONED_DAYS,
@@ -29,6 +43,7 @@ from bluezone.server.holdings.rules import (
     RetentionRules,
 )
 from bluezone.server.invitations.service import KEPT_DAYS as INVITATION_KEPT_DAYS
+from bluezone.server.linelists.rules import KEPT_DAYS as REPORT_KEPT_DAYS
 from bluezone.server.messaging.rules import MESSAGE_KEPT_SECONDS
 from bluezone.server.people.rules import FAILURES_KEPT_SECONDS
 from bluezone.server.register.importing import KEPT_SECONDS as IMPORT_KEPT_SECONDS
@@ -54,7 +69,6 @@ TIMED: Final = (
     Timed("audit_entries", "at", AUDIT_KEPT_SECONDS),
     Timed("look_alerts", "last_at", ALERT_KEPT_SECONDS),
     Timed("handovers", "received_at", HANDOVER_KEPT_SECONDS),
-    Timed("import_files", "created_at", IMPORT_KEPT_SECONDS),
     Timed("outbox_messages", "created_at", MESSAGE_KEPT_SECONDS),
     Timed("number_codes", "expires_at", 0),
     Timed("citizen_codes", "expires_at", 0),
@@ -62,24 +76,38 @@ TIMED: Final = (
     Timed("export_files", "released_at", FILE_KEPT_SECONDS),
     Timed("staff_sessions", "expires_at", 0),
     Timed("sign_in_failures", "locked_until", FAILURES_KEPT_SECONDS),
+    Timed("staff_invitations", "expires_at", 0),
+    Timed("import_files", "created_at", IMPORT_KEPT_SECONDS),
+    Timed("reports", "made_at", REPORT_KEPT_DAYS * DAY_SECONDS),
+    Timed("evidence_commitments", "hour", COMMITMENT_KEPT_SECONDS),
+    Timed("evidence_used", "day", USED_KEPT_DAYS * DAY_SECONDS, DAY_SECONDS),
     Timed("invitations", "changed_day", INVITATION_KEPT_DAYS * DAY_SECONDS, DAY_SECONDS),
 )
 # Tables whose rows belong to a row of another table, and go with it.
 GO_WITH: Final = {
+    "evidence_claims": "handovers",
+    "evidence_diary_keys": "handovers",
+    "evidence_verdicts": "handovers",
     "handover_contents": "handovers",
     "handover_decisions": "handovers",
+    "person_pairs": "persons",
     "person_tokens": "persons",
     "cases": "persons",
+    "case_diaries": "cases",
     "case_events": "cases",
     "lab_results": "persons",
     "merges": "persons",
-    "person_pairs": "persons",
     "exposures": "persons",
     "visits": "persons",
+    "rank_seeds": "persons",
     "ranks": "persons",
+    "report_parts": "reports",
+    "staff_recovery_codes": "staff_accounts",
+    "staff_second_factors": "staff_accounts",
     "rank_overrides": "persons",
     "tasks": "persons",
     "task_events": "tasks",
+    "task_handovers": "tasks",
 }
 # Tables that hold nothing of citizens, and why they may stay.
 STAY: Final = {
@@ -94,8 +122,11 @@ STAY: Final = {
     "key_rotations": "one row for each key",
     "leases": "one row for each job",
     "looking_state": "one row",
-    "news": "public",
+    "news_items": "public",
     "places_visited": "places, and nobody who was there",
+    "rank_state": "one row",
+    "report_schedules": "goes with the account",
+    "saved_searches": "goes with the account; what was typed is sealed",
     "rule_versions": "rules, for as long as somebody asks what was decided by them",
     "staff_accounts": "staff, for as long as the audit names them",
     "staff_grants": "goes with the account",
@@ -200,8 +231,9 @@ async def _people(
     )
 
 
-def _members() -> Select[Any]:
-    """For every kept record the ids of those merged into it, however often."""
+@cache
+def _members() -> CTE:
+    """Every merged record with all records above it, up to the kept one."""
     persons = metadata.tables["persons"]
     base = (
         select(persons.c.id.label("id"), persons.c.merged_into.label("root"))
@@ -209,17 +241,18 @@ def _members() -> Select[Any]:
         .cte("members", recursive=True)
     )
     above = persons.alias()
-    whole = base.union(
+    return base.union(
         select(base.c.id, above.c.merged_into)
         .join(above, above.c.id == base.c.root)
         .where(above.c.merged_into.is_not(None))
     )
-    return select(whole.c.id).where(whole.c.root == persons.c.id)
 
 
 def _of_person(column: ColumnElement[int]) -> ColumnElement[bool]:
-    persons = metadata.tables["persons"]
-    return or_(column == persons.c.id, column.in_(_members().correlate(persons)))
+    """Whether a column names the row of `persons` in question, or one merged into it."""
+    persons, members = metadata.tables["persons"], _members()
+    merged = select(members.c.id).where(members.c.root == persons.c.id).correlate(persons)
+    return or_(column == persons.c.id, column.in_(merged))
 
 
 def _categories() -> ColumnElement[str]:
@@ -233,7 +266,10 @@ def _categories() -> ColumnElement[str]:
             or_(
                 exists().where(
                     _of_person(exposures.c.exposed_id),
-                    exists().where(others.c.person_id == exposures.c.source_id),
+                    or_(
+                        exposures.c.source_id.is_(None),
+                        exists().where(others.c.person_id == exposures.c.source_id),
+                    ),
                 ),
                 exists().where(
                     _of_person(ranks.c.person_id),

@@ -107,7 +107,7 @@ async def _forget(
         people = [number for one in due for number in one.group.people]
         for at in range(0, len(people), _AT_ONCE):
             for duty in DUTIES:
-                await duty.forget_person(session, people[at : at + _AT_ONCE])
+                await duty.forget_person(session, people[at : at + _AT_ONCE], now)
         day = vietnam_day(now).isoformat()
         for category in Category:
             mine = [one.group.kept for one in due if one.keeping.category is category]

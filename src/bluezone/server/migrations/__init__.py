@@ -23,6 +23,9 @@ async def upgrade(database: Database) -> None:
     """
     async with database.transaction() as session:
         if not database.is_sqlite:  # there BEGIN IMMEDIATE is the turn
+            # Whoever waits here waits for all the changes of the one before.
+            await session.execute(text("SET LOCAL lock_timeout = '5min'"))
+            await session.execute(text("SET LOCAL statement_timeout = '5min'"))
             await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         connection = await session.connection()
         await connection.run_sync(lambda connection: command.upgrade(config(connection), "head"))

@@ -17,7 +17,7 @@ from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people import rules, second_factor, service
-from bluezone.server.people.rules import Grant, Staff, StaffRole
+from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
 from bluezone.server.people.scope import Scope
 from bluezone.server.people.tables import (
     SecondFactor,
@@ -181,6 +181,38 @@ async def end(session: AsyncSession, services: Services, staff: Staff, account_i
     return released
 
 
+async def reset(
+    session: AsyncSession, services: Services, staff: Staff, account_id: int, password_hash: str
+) -> None:
+    """Another password, no second factor, no session. Raises Refused (403, 404)."""
+    row = await _manageable(session, staff, account_id)
+    await renew_access(session, row, password_hash)
+    await _record(session, services, staff, account_id, "password and second factor reset")
+
+
+async def renew_access(session: AsyncSession, row: StaffAccount, password_hash: str) -> None:
+    """Put another password in the place of everything that an account signed in with before."""
+    row.password_hash = password_hash
+    await second_factor.forget(session, row.id)
+    await service.close_sessions(session, row.id)
+    await service.forgive(session, service.tries_of_account(second_factor.TRIES, row.id))
+
+
+async def number_of(session: AsyncSession, name: str) -> int:
+    """The number of an account that has not ended. Raises Refused (404)."""
+    found = await service.find_account(session, name)
+    if found is None:
+        raise _unknown()
+    return found.id
+
+
+async def record_made(session: AsyncSession, services: Services, row: StaffAccount) -> None:
+    """Write down that the operator made an account."""
+    grants = await service.grants_of(session, row.id)
+    detail = f"account made, +{', +'.join(describe(one) for one in grants)}"
+    await _record(session, services, OPERATOR, row.id, detail)
+
+
 def parsed_grant(role: str, unit: str) -> Grant:
     """A grant as somebody typed it. Raises Refused (422)."""
     try:
@@ -257,8 +289,12 @@ async def _row(session: AsyncSession, scope: Scope, account_id: int) -> StaffAcc
         select(StaffAccount).where(StaffAccount.id == account_id, _within(scope))
     )
     if row is None:
-        raise Refused(404, "account-unknown", _("There is no such account in your units."))
+        raise _unknown()
     return row
+
+
+def _unknown() -> Refused:
+    return Refused(404, "account-unknown", _("There is no such account in your units."))
 
 
 def _within(scope: Scope) -> ColumnElement[bool]:

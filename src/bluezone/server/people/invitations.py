@@ -14,7 +14,7 @@ from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
-from bluezone.server.people import administration, rules, second_factor, service
+from bluezone.server.people import administration, rules, service
 from bluezone.server.people.rules import INVITATION_SECONDS, AccountError, Grant, Staff, StaffRole
 from bluezone.server.people.scope import Scope
 from bluezone.server.people.tables import StaffAccount, StaffInvitation
@@ -134,10 +134,7 @@ async def accept(
         found = await session.get(StaffAccount, row.account_id)
         assert found is not None  # noqa: S101 - the row goes with its account
         account = found
-        account.password_hash = password_hash
-        await second_factor.forget(session, account.id)
-        await service.close_sessions(session, account.id)
-        await service.forgive(session, service.tries_of_account(second_factor.TRIES, account.id))
+        await administration.renew_access(session, account, password_hash)
     grants = await service.grants_of(session, account.id)
     await audit.record(
         session,

@@ -75,7 +75,7 @@ async def held(session: AsyncSession, register: Register, people: Sequence[int])
     return [Held(Kind.DETAILS, min(row.created_at for row in rows), fields=fields)] if rows else []
 
 
-async def forget_person(session: AsyncSession, people: Sequence[int]) -> None:
+async def forget_person(session: AsyncSession, people: Sequence[int], _now: int) -> None:
     """Delete records. What other duties hold of these people must be gone already."""
     mine = Person.id.in_(people)
     for column in (Person.household, Person.merged_into):

@@ -21,7 +21,7 @@ from bluezone.web.catalogue import _, translate
 DAY_WIDTH: Final = 30
 NAMED_DAY_WIDTH: Final = 120
 ROW_HEIGHT: Final = 26
-CARDS_AT_MOST: Final = 2500
+CARDS_AT_MOST: Final = 600  # for more, the browser shows the title: a card is eight elements
 _STEP: Final = 8
 _TOP: Final = 96  # a card above the first row has room
 _AXIS: Final = 34

@@ -19,12 +19,17 @@ from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.authorisation import SignedIn, allows
 from bluezone.server.bodies import json_answer, read_json
+from bluezone.server.contacts import phones
+from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts.deriving import take_turn
+from bluezone.server.contacts.words import WORDS
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.limits import Rule
 from bluezone.server.messaging import service as messaging
 from bluezone.server.pages import page, sentence
 from bluezone.server.people.rules import Staff, StaffRole
+from bluezone.server.places.units import path_of
 from bluezone.server.tracing import rules, service
 from bluezone.server.tracing.rules import DiaryDay, Kind
 from bluezone.server.tracing.service import Item
@@ -104,6 +109,11 @@ class DecisionRequest(Unprintable, frozen=True, forbid_unknown_fields=True, kw_o
     seen: int
     template: str = ""
     words: str = ""
+    # Confirmed, a report becomes a contact: of whom, and exposed to which case, where known.
+    name: str = ""
+    person: int | None = None
+    case: int | None = None
+    day: str = ""
 
 
 @router.get("/v1/staff/inbox")
@@ -146,6 +156,7 @@ async def decide(request: Request, services: Parts, staff: SignedIn, handover: s
         template=body.template,
         words=body.words,
         seen=body.seen,
+        choice=phones.Choice(body.name, body.person, body.case, body.day),
     )
     return Response(status_code=204)
 
@@ -200,11 +211,17 @@ async def decide_on_page(
     template: Annotated[str, Form()] = "",
     words: Annotated[str, Form()] = "",
     seen: Annotated[int, Form()] = -1,
+    name: Annotated[str, Form()] = "",
+    person: Annotated[str, Form()] = "",
+    case: Annotated[str, Form()] = "",
+    day: Annotated[str, Form()] = "",
 ) -> Response:
+    choice = phones.Choice(name[:300], _number(person), _number(case), day)
     try:
         await _decide(
-            services, staff, handover, state=state, template=template, words=words, seen=seen
-        )
+            services, staff, handover, state=state, template=template, words=words, seen=seen,
+            choice=choice,
+        )  # fmt: skip
     except Refused as refused:
         if refused.status_code == 404:
             raise
@@ -217,8 +234,28 @@ async def decide_on_page(
             state=state,
             template=template,
             words=words,
+            choice=choice,
         )
     return RedirectResponse(f"/staff/inbox?decided={_identity(handover).hex()}", 303)
+
+
+@router.post("/staff/inbox/{handover}/case")
+@allows(StaffRole.HEALTH_WORKER)
+async def attach_to_case(
+    services: Parts, staff: SignedIn, handover: str, case: Annotated[str, Form()] = ""
+) -> Response:
+    """Say whose diary it is."""
+    identity = _identity(handover)
+    sealer = service.inbox_sealer(services.settings.secrets_folder)
+    async with services.database.transaction() as session:
+        opened = await service.open_item(session, sealer, staff.scope, identity)
+        if not isinstance(opened.content, HandedDiary):
+            raise _nothing_here()
+        await phones.attach_diary(
+            session, services, staff, handover=identity, reference=opened.handover.reference,
+            case_id=_number(case) or 0,
+        )  # fmt: skip
+    return RedirectResponse(f"/staff/inbox/{identity.hex()}", 303)
 
 
 @router.get("/staff/inbox/{handover}/diary")
@@ -275,21 +312,47 @@ async def _decide(
     template: str,
     words: str,
     seen: int,
+    choice: phones.Choice,
 ) -> None:
     services.limits.spend(DECISIONS_BY_ACCOUNT, str(staff.account_id))
     sealer = service.inbox_sealer(services.settings.secrets_folder)
+    identity = _identity(handover)
     async with services.database.transaction() as session:
         await service.decide(
             session,
             sealer,
             staff,
-            _identity(handover),
+            identity,
             state=_state_named(state),
             template=template,
             words=words,
             seen=seen,
             now=services.now,
         )
+        opened = await service.open_item(session, sealer, staff.scope, identity)
+        if not isinstance(opened.content, ContactDetails):
+            return
+        await take_turn(session)
+        if opened.handover.state == HandoverState.CONFIRMED.value:
+            await phones.confirm_report(
+                session, services, staff, opened.content, choice,
+                unit=_home_of(staff, opened.content, opened.handover.unit),
+                reference=opened.handover.reference,
+            )  # fmt: skip
+        else:
+            await contacts.remove_exposures_of(
+                session, services, identity, by=staff.name, reason=state
+            )
+
+
+def _home_of(staff: Staff, details: ContactDetails, unit: str) -> str:
+    """The unit of the person's record: their commune's, else the one that got the report."""
+    commune_path = path_of(details.commune)
+    return commune_path if commune_path and staff.scope.covers(commune_path) else unit
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 async def _download(services: Services, staff: Staff, handover: str) -> Response:
@@ -312,10 +375,15 @@ async def _item_page(
     state: str = "",
     template: str = "",
     words: str = "",
+    choice: phones.Choice | None = None,
 ) -> Response:
     opened, looks = await _look(services, staff, handover)
     row = opened.handover
     content = opened.content
+    choices = None
+    if content is not None:
+        async with services.database.transaction() as session:
+            choices = await phones.choices_for(session, services, staff, content, row.unit)
     return page(
         request,
         "tracing/item.html",
@@ -326,6 +394,9 @@ async def _item_page(
         words=words[: rules.MAX_WORDS],
         handover=row.id.hex(),
         row=row,
+        choices=choices,
+        contact_words=WORDS,
+        choice=choice or phones.Choice(),
         received=vietnam_time(row.received_at),
         details=_details(services, content),
         warned=_warned(content),

@@ -17,6 +17,7 @@ from bluezone.protocol.handover import (
 )
 from bluezone.server.authorisation import public
 from bluezone.server.bodies import BodyLimit, json_answer, read_json
+from bluezone.server.contacts import service as contacts
 from bluezone.server.context import Parts, Services
 from bluezone.server.diagnosis import service as diagnosis
 from bluezone.server.diagnosis.guessing import GUESSES
@@ -50,6 +51,8 @@ BODY_LIMITS: Final = {
     "/v1/handovers/details": BodyLimit(MAX_DETAILS_BYTES, 60.0, at_once=64, at_once_by_client=8),
     "/v1/handovers/diary": BodyLimit(MAX_DIARY_BYTES, 120.0, at_once=16, at_once_by_client=2),
 }
+
+_WITHDRAWN: Final = "withdrawn"  # what a contact made of the hand-over is taken back for
 
 router = APIRouter()
 
@@ -145,6 +148,7 @@ async def withdraw(request: Request, services: Parts) -> Response:
     handover = await _asked(request, services)
     async with services.database.transaction() as session:
         answer = await service.withdraw(session, _sealer(services), handover, services.now)
+        await contacts.remove_exposures_of(session, services, handover, by="", reason=_WITHDRAWN)
         await evidence.forget(session, handover)
     await services.database.forget_deleted()
     return json_answer(answer)

@@ -46,6 +46,6 @@ async def subjects(session: AsyncSession, people: Sequence[int]) -> list[str]:
     return [f"task:{number}" for number in rows]
 
 
-async def forget_person(session: AsyncSession, people: Sequence[int]) -> None:
+async def forget_person(session: AsyncSession, people: Sequence[int], _now: int) -> None:
     """Delete tasks with their history."""
     await session.execute(delete(Task).where(Task.person_id.in_(people)))

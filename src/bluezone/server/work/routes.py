@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import FileResponse, RedirectResponse
 
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
-from bluezone.server.authorisation import SignedIn, allows
+from bluezone.server.authorisation import SignedIn, allows, public
 from bluezone.server.bodies import json_answer
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused, refusal_response
-from bluezone.server.pages import page, sentence
+from bluezone.server.pages import page, public_page, sentence
 from bluezone.server.people import service as people
 from bluezone.server.people.rules import Staff, StaffRole
 from bluezone.server.people.scope import Scope
@@ -27,6 +27,7 @@ from bluezone.server.work.lists import Amount, Counts, Due, Wish
 from bluezone.server.work.rules import TaskKind, TaskState
 from bluezone.server.work.tables import Task, Team
 from bluezone.web.catalogue import LANGUAGES, _, translate
+from bluezone.web.pages import STATIC
 
 router = APIRouter()
 _VIEWS: Final = ("mine", "team", "unit", "given")
@@ -258,6 +259,22 @@ async def _recorded(session: Any, staff: Staff, recorded: str) -> Any:
         return None
     events = await lists.history(session, task.id)
     return task if events and events[0].account_id == staff.account_id else None
+
+
+# --- without a line ----------------------------------------------------------------------
+@router.get("/staff/offline")
+@public
+async def offline_page(request: Request) -> Response:
+    """What a browser keeps to show when it cannot reach us: the same for everybody."""
+    return public_page(request, "work/offline.html")
+
+
+@router.get("/staff/worker.js")
+@public
+async def worker_script(_request: Request) -> Response:
+    """A service worker for the pages of the staff alone: /staff itself and what is below."""
+    headers = {"Cache-Control": "no-cache", "Service-Worker-Allowed": "/staff"}
+    return FileResponse(STATIC / "worker.js", headers=headers)
 
 
 # --- one task ----------------------------------------------------------------------------

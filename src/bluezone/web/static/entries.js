@@ -9,6 +9,7 @@ const DRAFT_MS = 3 * 86_400_000;
 const ENTRY_MS = 14 * 86_400_000; // as long as the service can make the key again
 const RETRY_MS = 15_000;
 const SEND_MS = 20_000;
+const LOOK_MS = 5_000;
 // These belong to the page that is open, not to what somebody typed.
 const OF_THE_PAGE = new Set(["form_token", "form", "seen", "also"]);
 
@@ -335,6 +336,8 @@ async function begin() {
     await forgetOld();
     watchSignOut();
     if (sheet) await prepare(sheet);
+    // Later than the page: it only matters once there is no line.
+    navigator.serviceWorker?.register("/staff/worker.js", { scope: "/staff" }).catch(() => {});
     addEventListener("online", flush);
     document.addEventListener("visibilitychange", () => document.hidden || flush());
     await flush();
@@ -343,7 +346,10 @@ async function begin() {
     const waiting = (await all()).filter((one) => one.state === "waiting");
     place.textContent = words.waiting.replace("{count}", waiting.length);
     place.hidden = waiting.length === 0;
-    addEventListener("online", () => location.reload());
+    // "online" says that there is a network, not that we are reached through it.
+    const look = () => fetch("/health/live").then(() => location.reload(), () => {});
+    addEventListener("online", look);
+    setInterval(look, LOOK_MS);
   }
   place.dataset.ready = "";
 }

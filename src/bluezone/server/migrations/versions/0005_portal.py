@@ -1,4 +1,4 @@
-"""The portal: people, cases, contacts, work, audit, versions of rules."""
+"""The portal: people, cases, contacts, evidence, work, audit, versions of rules."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -643,6 +643,9 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
         ),
+        sa.Column(
+            "unit", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.Column("rank", sa.SmallInteger(), nullable=True),
         sa.Column("shown", sa.SmallInteger(), nullable=True),
         sa.Column(
@@ -662,7 +665,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_ranks")),
     )
     with op.batch_alter_table("ranks", schema=None) as batch_op:
-        batch_op.create_index("ix_ranks_rank_found", ["rank", "found_at", "known_by"], unique=False)
+        batch_op.create_index(
+            "ix_ranks_figures", ["rank", "unit", "found_at", "known_by"], unique=False
+        )
         batch_op.create_index(
             "ix_ranks_shown", ["shown", "last_exposed_on", "person_id"], unique=False
         )
