@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.cases import rules as case_rules
 from bluezone.server.cases import service as cases
 from bluezone.server.contacts.rules import KnownBy, Nearness, Setting
 from bluezone.server.contacts.service import OLDEST_DAYS, NewExposure, add_exposures
+from bluezone.server.contacts.tables import Exposure
 from bluezone.server.context import Services
 from bluezone.server.people.rules import Staff
 from bluezone.server.register import importing
@@ -115,10 +117,45 @@ async def _verify(
     return against
 
 
+async def _recognise(
+    session: AsyncSession, _services: Services, staff: Staff, ready: Sequence[Ready[ContactRow]]
+) -> Mapping[int, int]:
+    """Who looks alike and is known to have met this case on this day is the same person."""
+    open_rows = [one for one in ready if one.same is None and one.alike]
+    known = await cases.cases_named(
+        session, staff.scope, {one.row.content.reference for one in open_rows}
+    )
+    sources = {case.person_id for case in known.values()}
+    met = await _met_on(session, sources, {one.row.content.day for one in open_rows})
+    found: dict[int, int] = {}
+    for one in open_rows:
+        case, day = known.get(one.row.content.reference), one.row.content.day.isoformat()
+        for other in one.alike:
+            if case is not None and (case.person_id, other.person_id, day) in met:
+                found.setdefault(one.row.number, other.person_id)
+    return found
+
+
+async def _met_on(
+    session: AsyncSession, sources: set[int], days: set[dt.date]
+) -> set[tuple[int, int, str]]:
+    """Who met these cases on these days, as is known: source, exposed, ISO day."""
+    if not sources or not days:
+        return set()
+    rows = await session.execute(
+        select(Exposure.source_id, Exposure.exposed_id, Exposure.day).where(
+            Exposure.source_id.in_(sources),
+            Exposure.day.in_(sorted(day.isoformat() for day in days)),
+            Exposure.removed_at.is_(None),
+        )
+    )
+    return {(source or 0, exposed, day) for source, exposed, day in rows}
+
+
 async def _apply(
     session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[ContactRow]]
 ) -> Mapping[str, int]:
-    ids = await importing.people_of(session, services, ready)
+    ids, new = await importing.people_of(session, services, ready)
     known = await cases.cases_named(
         session, staff.scope, {one.row.content.reference for one in ready}
     )
@@ -142,7 +179,7 @@ async def _apply(
     fresh = len({row.id for row in rows if row.created_at == services.now})
     return {
         _("contacts"): fresh,
-        _("new people"): sum(one.same is None for one in ready),
+        _("new people"): new,
         _("contacts that were here already"): len(ready) - fresh,
     }
 
@@ -170,6 +207,7 @@ CONTACTS: Final = Shape(
     read=_read,
     apply=_apply,
     verify=_verify,
+    recognise=_recognise,
     once=False,
     anywhere=True,
 )
