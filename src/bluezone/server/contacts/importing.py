@@ -175,6 +175,7 @@ async def _apply(
             )
             for one, person_id in zip(ready, ids, strict=True)
         ],
+        audited=True,
     )
     fresh = len({row.id for row in rows if row.created_at == services.now})
     return {
