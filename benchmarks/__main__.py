@@ -10,7 +10,7 @@ import click
 
 _NAMES = (
     "matching", "air", "export", "upload", "proximity", "app", "ranks", "chains", "exports",
-    "worklist", "air-recordings",
+    "worklist", "contacts-import", "air-recordings",
 )  # fmt: skip
 _READS_A_FOLDER = ("air-recordings",)
 

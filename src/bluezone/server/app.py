@@ -22,6 +22,7 @@ from bluezone.server.cases import jobs as cases_jobs
 from bluezone.server.cases import laboratory_routes as laboratory
 from bluezone.server.cases import routes as cases
 from bluezone.server.config import Settings
+from bluezone.server.contacts import import_pages as contacts_imports
 from bluezone.server.contacts import jobs as contacts_jobs
 from bluezone.server.contacts import person_routes, place_routes
 from bluezone.server.contacts import routes as contacts
@@ -83,6 +84,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     places.router,
     news.router,
     invitations.router,
+    contacts_imports.router,
     cases_imports.router,  # before the cases: "import" is no number
     cases.router,
     laboratory.router,
@@ -102,6 +104,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 BODY_LIMITS: Final[dict[str, BodyLimit]] = {
     **tracing.BODY_LIMITS,
     **cases_imports.BODY_LIMITS,
+    **contacts_imports.BODY_LIMITS,
     **laboratory.BODY_LIMITS,
     **evidence.BODY_LIMITS,
 }

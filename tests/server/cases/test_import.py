@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import func, select
 
 from bluezone.server.cases.tables import Case
+from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts.tables import Exposure
 from bluezone.server.context import Services
 from bluezone.server.people.rules import StaffRole
 from bluezone.server.register import importing
@@ -72,8 +74,9 @@ async def test_a_list_is_checked_shown_and_taken_once(services: Services, sign_i
     assert "<strong>2</strong> ca bệnh mới" in done
     assert await counted(services) == (2, 2)
     again = await hand_in(lan, LIST.encode())
-    assert re.search(r'id="known">1<', (await lan.get(again)).text)
+    assert re.search(r'id="known">2<', (await lan.get(again)).text)
     await lan.post(again)
+    assert await counted(services) == (2, 2)  # the list again makes nobody twice
     assert "đã có ca bệnh, giữ nguyên" in (await lan.get(again)).text
     async with services.database.read() as session:
         kept = await session.scalar(select(Case).where(Case.onset == "2021-01-17"))
@@ -166,3 +169,44 @@ async def test_a_file_without_a_list_is_refused_where_it_was_chosen(
     await run_job("import-files-retention")
     async with services.database.read() as session:
         assert await session.scalar(select(ImportFile.id)) is None
+
+
+async def test_a_list_of_contacts_finds_who_is_known_and_refuses_oneself(
+    services: Services, sign_in: SignIn
+) -> None:
+    lan = await sign_in()
+    await lan.post("/staff/cases/new", form())
+    async with services.database.read() as session:
+        reference = await session.scalar(select(Case.reference))
+    file = (
+        "Họ tên,SĐT,Năm sinh,Xã,Mã ca bệnh,Ngày tiếp xúc,Hoàn cảnh,Số phút\n"
+        f"Lê Thị Hoa,0912345678,1980,00004,{reference},18/1/2021,gia đình,60\n"
+        f"le thi hoa,912345678,1980,00004,{reference.lower()},19/1/2021,gia đình,60\n"  # type: ignore[union-attr]
+        f'Phan Sáu,,1970,"Liên Chiểu, Đà Nẵng",{reference},18/1/2021,,\n'
+        f"nguyen van an,0901234567,1990,00004,{reference},18/1/2021,,\n"  # the case itself
+        "Vũ Bảy,,1970,00004,9999-9999,18/1/2021,,\n"
+        f"Đỗ Tám,,1970,00004,{reference},18/1/2020,,\n"
+    )
+    for found in (2, 0):  # and once more: nothing new
+        answer = await lan.post("/staff/contacts/import", files={"file": ("tx.csv", file.encode())})
+        assert answer.status_code == 303, answer.text
+        address = answer.headers["location"]
+        shown = (await lan.get(address)).text
+        for words in (
+            "không ai tiếp xúc với chính mình",
+            "không có ca bệnh 9999-9999",
+            "kiểm tra năm",
+        ):
+            assert words in shown, words
+        assert re.search(r'id="good">3<', shown)
+        assert (await lan.post(address)).status_code == 303
+        assert f"<strong>{found}</strong> người mới" in (await lan.get(address)).text
+    async with services.database.read() as session:
+        case = await session.scalar(select(Case))
+        assert case is not None
+        ranks = await contacts.ranks_of(session, range(1, 10))
+        met = await session.scalars(
+            select(Exposure.exposed_id).where(Exposure.source_id == case.person_id)
+        )
+        assert len(list(met)) == 3  # one of them on two days
+    assert sorted(row.rank for row in ranks.values() if row.rank is not None) == [0, 1]

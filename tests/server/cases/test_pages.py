@@ -53,7 +53,7 @@ async def test_a_case_is_taken_down_changed_closed_and_opened_again(
         f"{address}/close", {"seen": "1", "outcome": "recovered", "outcome_on": "2021-01-20"}
     )
     assert closed.status_code == 303, closed.text
-    assert "đã khỏi" in (await lan.get(address)).text
+    assert "khỏi bệnh" in (await lan.get(address)).text
     again = await lan.post(f"{address}/reopen", {"seen": "2", "note": "Tái dương tính"})
     assert again.status_code == 303, again.text
     async with services.database.read() as session:

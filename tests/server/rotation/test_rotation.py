@@ -73,7 +73,7 @@ async def fill(services: Services, people: int = PEOPLE) -> list[Person]:
             reference="A",
             person_id=found[0].id,
             unit=BA_DINH,
-            status="open",
+            status="confirmed",
             reported_on="2021-01-20",
             infectious_from="2021-01-18",
             infectious_until="2021-01-30",
@@ -90,7 +90,7 @@ async def fill(services: Services, people: int = PEOPLE) -> list[Person]:
             CaseEvent(
                 case_id=case.id,
                 at=NOON,
-                kind="note",
+                kind="changed",
                 revision=0,
                 account_id=1,
                 account_name="lan",

@@ -103,10 +103,37 @@ def _read_case(cells: Cells, details: Details) -> Course:
     return course
 
 
+async def _recognise_cases(
+    session: AsyncSession, _services: Services, staff: Staff, ready: Sequence[Ready[Course]]
+) -> Mapping[int, int]:
+    """Who looks alike and has a case that went just like this one is the same person."""
+    open_rows = [one for one in ready if one.same is None]
+    ids = {other.person_id for one in open_rows for other in one.alike}
+    courses = {
+        person_id: service.course_of(case)
+        for person_id, case in (await service.last_cases(session, ids)).items()
+    }
+    return {
+        one.row.number: other.person_id
+        for one in open_rows
+        for other in reversed(one.alike)  # so that the likeliest is the one that counts
+        if staff.scope.covers(other.unit) and _same_illness(courses, other.person_id, one)
+    }
+
+
+def _same_illness(courses: Mapping[int, Course], person_id: int, one: Ready[Course]) -> bool:
+    there, here = courses.get(person_id), one.row.content
+    return there is not None and (there.onset, there.sampled_on, there.reported_on) == (
+        here.onset,
+        here.sampled_on,
+        here.reported_on,
+    )
+
+
 async def _apply_cases(
     session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Course]]
 ) -> Mapping[str, int]:
-    ids = await importing.people_of(session, services, ready)
+    ids, fresh = await importing.people_of(session, services, ready)
     people = await register.people(session, ids)
     taken = set(await service.open_cases(session, ids))
     # A list that is handed in again, and says of an illness that it is over, opens it no second
@@ -123,7 +150,7 @@ async def _apply_cases(
     await changing.open_many(session, services, staff, courses, source=CaseSource.IMPORT)
     return {
         _("new cases"): len(courses),
-        _("new people"): sum(one.same is None for one in ready),
+        _("new people"): fresh,
         _("had a case already, left as it is"): len(ready) - len(courses),
     }
 
@@ -150,6 +177,7 @@ CASES: Final = Shape(
     ),
     read=_read_case,
     apply=_apply_cases,
+    recognise=_recognise_cases,
 )
 
 
@@ -225,7 +253,7 @@ async def hand_in(
         for one, person, receipt in zip(ready, persons, receipts, strict=True)
         if receipt not in REFUSED
     ]
-    ids = await importing.people_of(session, services, taken)
+    ids, _fresh = await importing.people_of(session, services, taken)
     # In the order in which the samples were taken: an illness is told forwards.
     order = sorted(range(len(taken)), key=lambda at: taken[at].row.content.sampled_on)
     for at in order:

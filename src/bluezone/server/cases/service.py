@@ -92,6 +92,22 @@ async def case_named(session: AsyncSession, scope: Scope, reference: str) -> Cas
     return case
 
 
+async def cases_named(
+    session: AsyncSession, scope: Scope, references: Iterable[str]
+) -> dict[str, Case]:
+    """The cases of these references (`rules.typed_reference`) that are within scope."""
+    wanted = sorted({one.replace("\0", "") for one in references})
+    found: dict[str, Case] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = await session.scalars(
+            select(Case).where(
+                Case.reference.in_(wanted[start : start + _AT_ONCE]), scope.of(Case.unit)
+            )
+        )
+        found.update({case.reference: case for case in rows})
+    return found
+
+
 async def cases_of_person(session: AsyncSession, scope: Scope, person_id: int) -> list[Case]:
     """All cases of a person within scope, the newest first."""
     rows = await session.scalars(

@@ -7,6 +7,7 @@ from bluezone.server.people.scope import UnitPath
 from bluezone.storage.database import Base
 
 _TO_DECIDE = text("to_decide")
+_MERGED = text("merged_into IS NOT NULL")  # the few, see register.tables
 
 
 class Case(Base):
@@ -19,6 +20,9 @@ class Case(Base):
         # The list, newest first: of the nation, and of a unit.
         Index(None, "reported_on", "id"),
         Index("ix_cases_list", "unit", "reported_on", "id"),
+        Index(
+            "ix_cases_merged_into", "merged_into", sqlite_where=_MERGED, postgresql_where=_MERGED
+        ),
         Index("ix_cases_to_decide", "unit", sqlite_where=_TO_DECIDE, postgresql_where=_TO_DECIDE),
     )
 
@@ -47,7 +51,7 @@ class Case(Base):
     updated_at: Mapped[int] = mapped_column(index=True)
     revision: Mapped[int]  # grows with every change: of two who edit, one is told
     # The open case of the same person that this one turned out to double.
-    merged_into: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
 
 
 class CaseEvent(Base):

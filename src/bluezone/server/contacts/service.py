@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -104,9 +104,12 @@ async def add_exposures(
     services: Services,
     staff: Staff,
     given: Sequence[NewExposure],
+    *,
+    audited: bool = False,
 ) -> list[Exposure]:
     """Add exposures and derive the ranks behind them; one that is there already stays as it is.
 
+    `audited`: the caller writes one entry for all of them, as for a whole list.
     Raises ContactError (422): somebody would be a contact of themselves.
     """
     now = services.now
@@ -121,22 +124,24 @@ async def add_exposures(
                 _("A note may have {characters} characters at most."),
                 characters=MAX_NOTE,
             )
+    known = await _known(session, given)
     rows: list[Exposure] = []
-    added: list[Exposure] = []
+    added: dict[Exposure, str] = {}
     for one in given:
-        row = await _same(session, one)
-        if row is None:
+        key = _key(_columns(one))
+        if key not in known:
             row = Exposure(**_columns(one), created_at=now, account_id=staff.account_id,
                            account_name=staff.name, revision=0)  # fmt: skip
             session.add(row)
-            await session.flush()
-            if one.note:
-                row.note = sealed(services, one.note, NOTE, row.id)
-            added.append(row)
-        rows.append(row)
+            known[key], added[row] = row, one.note
+        rows.append(known[key])
+    await session.flush()
+    for row, note in added.items():
+        if note:
+            row.note = sealed(services, note, NOTE, row.id)
     await rederive(session, {row.exposed_id for row in added}, now)
     about = [row.exposed_id if row.source_id is None else row.source_id for row in added]
-    for person, number in sorted(Counter(about).items()):
+    for person, number in [] if audited else sorted(Counter(about).items()):
         await audit.record(
             session, services, staff, Action.ADD, subject=f"person:{person}",
             purpose=Purpose.TRACING, detail=f"exposures={number}",
@@ -144,19 +149,33 @@ async def add_exposures(
     return rows
 
 
-async def _same(session: AsyncSession, one: NewExposure) -> Exposure | None:
+_COMPARED: Final = (
+    *("source_id", "exposed_id", "known_by", "day", "start_at", "place_id", "handover"),
+    *("setting", "minutes", "nearness"),
+)
+
+
+def _key(columns: Mapping[str, Any]) -> tuple[Any, ...]:
     """A form sent twice, or a colleague's entry, is no second meeting."""
-    columns = _columns(one)
-    compared = ("source_id", "exposed_id", "known_by", "day", "start_at", "place_id", "handover",
-                "setting", "minutes", "nearness")  # fmt: skip
-    return await session.scalar(
-        select(Exposure)
-        .where(
-            Exposure.removed_at.is_(None),
-            *(getattr(Exposure, name).is_not_distinct_from(columns.get(name)) for name in compared),
+    return tuple(columns.get(name) for name in _COMPARED)
+
+
+async def _known(
+    session: AsyncSession, given: Sequence[NewExposure]
+) -> dict[tuple[Any, ...], Exposure]:
+    """What is known already of the meetings of these people, by `_key`."""
+    exposed = sorted({one.exposed_id for one in given})
+    found: dict[tuple[Any, ...], Exposure] = {}
+    for start in range(0, len(exposed), _AT_ONCE):
+        rows = await session.scalars(
+            select(Exposure).where(
+                Exposure.exposed_id.in_(exposed[start : start + _AT_ONCE]),
+                Exposure.removed_at.is_(None),
+            )
         )
-        .limit(1)
-    )
+        for row in rows:
+            found.setdefault(_key({name: getattr(row, name) for name in _COMPARED}), row)
+    return found
 
 
 def _columns(one: NewExposure) -> dict[str, Any]:

@@ -118,6 +118,18 @@ Verify = Callable[
 ]
 
 
+Recognise = Callable[
+    [AsyncSession, Services, Staff, Sequence[Ready[_T]]], Awaitable[Mapping[int, int]]
+]
+
+
+async def nobody_recognised(
+    _session: AsyncSession, _services: Services, _staff: Staff, _ready: Sequence[Ready[Any]]
+) -> Mapping[int, int]:
+    """For rows that tell by nothing but the details whose they are."""
+    return {}
+
+
 async def nothing_to_verify(
     _session: AsyncSession, _services: Services, _staff: Staff, _ready: Sequence[Ready[Any]]
 ) -> Mapping[int, CellError]:
@@ -130,7 +142,9 @@ class Shape(Generic[_T]):
     """What the rows of a list are.
 
     `read` makes the content of a row (raises CellError), without the store; `verify` finds, by row
-    number, what the store says against rows of a batch. `apply` writes a batch, and returns how
+    number, what the store says against rows of a batch. `recognise` names, by row number, the
+    person of rows whose details alone leave it open (among `alike`), so that a list handed in
+    twice makes nobody twice. `apply` writes a batch, and returns how
     many rows became what: the keys are catalogue messages. `once`: a person has one row;
     `anywhere`: rows may be of communes beyond the scope of who imports.
     """
@@ -140,6 +154,7 @@ class Shape(Generic[_T]):
     read: Callable[[Cells, Details], _T]
     apply: Apply[_T]
     verify: Verify[_T] = nothing_to_verify
+    recognise: Recognise[_T] = nobody_recognised
     once: bool = True
     anywhere: bool = False
 
@@ -315,10 +330,18 @@ def _met_before(
 
 # --- comparing with the store --------------------------------------------------------------
 async def _compared(
-    session: AsyncSession, own: Register, rows: Sequence[Row[_T]], scope: Scope
+    session: AsyncSession,
+    services: Services,
+    staff: Staff,
+    shape: Shape[_T],
+    own: Register,
+    rows: Sequence[Row[_T]],
 ) -> list[Ready[_T]]:
+    scope = EVERYWHERE if shape.anywhere else staff.scope
     alike = await register.candidates(session, own, [(row.details, row.unit) for row in rows])
-    return [ready_row(row, found, scope) for row, found in zip(rows, alike, strict=True)]
+    ready = [ready_row(row, found, scope) for row, found in zip(rows, alike, strict=True)]
+    by_row = await shape.recognise(session, services, staff, ready)
+    return [replace(one, same=by_row.get(one.row.number, one.same)) for one in ready]
 
 
 def ready_row(row: Row[_T], alike: Sequence[Candidate], scope: Scope = EVERYWHERE) -> Ready[_T]:
@@ -332,11 +355,6 @@ def ready_row(row: Row[_T], alike: Sequence[Candidate], scope: Scope = EVERYWHER
         None,
     )
     return Ready(row, alike, same)
-
-
-def _sought(shape: Shape[Any], staff: Staff) -> Scope:
-    """Where the person of a row may be taken for a stored one."""
-    return EVERYWHERE if shape.anywhere else staff.scope
 
 
 async def check(
@@ -355,7 +373,7 @@ async def check(
     good = known = alike = elsewhere = 0
     for start in range(0, len(found.rows), _COMPARED_AT_ONCE):
         batch = found.rows[start : start + _COMPARED_AT_ONCE]
-        ready = await _compared(session, own, batch, _sought(shape, staff))
+        ready = await _compared(session, services, staff, shape, own, batch)
         against = await shape.verify(session, services, staff, ready)
         found.problems += [
             _problem(error, number, head, columns) for number, error in against.items()
@@ -403,7 +421,7 @@ async def take(
     counts: dict[str, int] = {}
     for start in range(0, len(found.rows), _COMPARED_AT_ONCE):
         batch = found.rows[start : start + _COMPARED_AT_ONCE]
-        ready = await _compared(session, own, batch, _sought(shape, staff))
+        ready = await _compared(session, services, staff, shape, own, batch)
         against = await shape.verify(session, services, staff, ready)
         ready = [one for one in ready if one.row.number not in against]
         for message, number in (await shape.apply(session, services, staff, ready)).items():
@@ -413,8 +431,8 @@ async def take(
 
 async def people_of(
     session: AsyncSession, services: Services, ready: Sequence[Ready[_T]]
-) -> list[int]:
-    """The person of each row: the one taken for the same, else a new record."""
+) -> tuple[list[int], int]:
+    """The person of each row, the one taken for the same or a new record; how many are new."""
     own = Register.open(services.settings.secrets_folder)
     here = {one.row.number for one in ready}
     # Who came in an earlier batch is in the store by now, and found there.
@@ -432,7 +450,7 @@ async def people_of(
             ids[one.row.number] = one.same
         elif one.row.first in here:
             ids[one.row.number] = ids[one.row.first]
-    return [ids[one.row.number] for one in ready]
+    return [ids[one.row.number] for one in ready], len(made)
 
 
 # --- between check and import ----------------------------------------------------------------

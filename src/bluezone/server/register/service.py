@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from sqlalchemy import delete, exists, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.audit import service as audit
@@ -255,9 +255,8 @@ async def find(session: AsyncSession, register: Register, scope: Scope, text: st
     if not wanted:
         return []
     conditions = [
-        exists().where(
-            PersonToken.person_id == Person.id,
-            PersonToken.mac.in_(register.macs(kind, word)),
+        Person.id.in_(  # begins with the tokens, on either store
+            select(PersonToken.person_id).where(PersonToken.mac.in_(register.macs(kind, word)))
         )
         for kind, word in wanted
     ]
@@ -326,20 +325,35 @@ def _compared(
 async def _people_by_mac(
     session: AsyncSession, macs: Iterable[bytes], scope: Scope
 ) -> dict[bytes, list[_Stored]]:
+    """In two steps: together, a store may begin with the people and end with the tokens."""
     wanted = list(macs)
-    found: dict[bytes, list[_Stored]] = {}
+    holders: list[tuple[bytes, int]] = []
     for start in range(0, len(wanted), _AT_ONCE):
         rows = await session.execute(
-            select(PersonToken.mac, Person.id, Person.unit, Person.sealed)
-            .join(Person, Person.id == PersonToken.person_id)
-            .where(
-                PersonToken.mac.in_(wanted[start : start + _AT_ONCE]),
-                scope.of(Person.unit),
-                Person.merged_into.is_(None),
+            select(PersonToken.mac, PersonToken.person_id).where(
+                PersonToken.mac.in_(wanted[start : start + _AT_ONCE])
             )
         )
-        for mac, person_id, unit, sealed in rows:
-            found.setdefault(mac, []).append((person_id, unit, sealed))
+        holders += [(mac, person_id) for mac, person_id in rows]
+    ids = sorted({person_id for _mac, person_id in holders})
+    stored: dict[int, _Stored] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        people = await session.execute(
+            select(Person.id, Person.unit, Person.sealed).where(
+                Person.id.in_(ids[start : start + _AT_ONCE]), Person.merged_into.is_(None)
+            )
+        )
+        stored.update(
+            {
+                person_id: (person_id, unit, sealed)
+                for person_id, unit, sealed in people
+                if scope.covers(unit)
+            }
+        )
+    found: dict[bytes, list[_Stored]] = {}
+    for mac, person_id in holders:
+        if person_id in stored:
+            found.setdefault(mac, []).append(stored[person_id])
     return found
 
 

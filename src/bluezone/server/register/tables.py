@@ -1,17 +1,25 @@
 """What is kept of people. Who they are is sealed; beside it only the unit they belong to."""
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bluezone.server.people.scope import UnitPath
 from bluezone.storage.database import Base
+
+_MERGED = text("merged_into IS NOT NULL")
 
 
 class Person(Base):
     """A case, a contact, or both. `unit` is where they live: who works there sees the record."""
 
     __tablename__ = "persons"
-    __table_args__ = (Index(None, "unit", "id"),)
+    __table_args__ = (
+        Index(None, "unit", "id"),
+        # Of the few: over all, it would tempt SQLite to begin with everybody who is not merged.
+        Index(
+            "ix_persons_merged_into", "merged_into", sqlite_where=_MERGED, postgresql_where=_MERGED
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     unit: Mapped[str] = mapped_column(UnitPath)
@@ -22,7 +30,7 @@ class Person(Base):
     # Whoever answers for the household: of a child, whom to call.
     household: Mapped[int | None] = mapped_column(ForeignKey("persons.id"), index=True)
     # The record that this one turned out to double. It stays, so that a merge can be undone.
-    merged_into: Mapped[int | None] = mapped_column(ForeignKey("persons.id"), index=True)
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
 
 
 class PersonToken(Base):

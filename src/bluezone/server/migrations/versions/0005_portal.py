@@ -187,7 +187,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("persons", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_persons_household"), ["household"], unique=False)
-        batch_op.create_index(batch_op.f("ix_persons_merged_into"), ["merged_into"], unique=False)
+        batch_op.create_index(
+            "ix_persons_merged_into",
+            ["merged_into"],
+            unique=False,
+            sqlite_where=sa.text("merged_into IS NOT NULL"),
+            postgresql_where=sa.text("merged_into IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_persons_unit"), ["unit", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_persons_updated_at"), ["updated_at"], unique=False)
 
@@ -348,7 +354,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("cases", schema=None) as batch_op:
         batch_op.create_index("ix_cases_list", ["unit", "reported_on", "id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_cases_merged_into"), ["merged_into"], unique=False)
+        batch_op.create_index(
+            "ix_cases_merged_into",
+            ["merged_into"],
+            unique=False,
+            sqlite_where=sa.text("merged_into IS NOT NULL"),
+            postgresql_where=sa.text("merged_into IS NOT NULL"),
+        )
         batch_op.create_index("ix_cases_onset", ["unit", "onset"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_person_id"), ["person_id"], unique=False)
         batch_op.create_index(
