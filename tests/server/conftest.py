@@ -13,6 +13,7 @@ import httpx
 import pytest
 import structlog
 import uvicorn
+from playwright.async_api import Browser, async_playwright
 
 from bluezone.clock import ManualClock
 from bluezone.server import installation
@@ -48,6 +49,24 @@ async def serving(services: Services) -> AsyncIterator[tuple[str, int]]:
     yield server.servers[0].sockets[0].getsockname()
     server.should_exit = True
     await running
+
+
+@pytest.fixture
+async def served(services: Services) -> AsyncIterator[str]:
+    """Address of the application behind a real socket."""
+    async with serving(services) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium without a screen."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield chromium
+        await chromium.close()
 
 
 class AddStaff(Protocol):

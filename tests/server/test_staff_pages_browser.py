@@ -1,13 +1,11 @@
 """The staff's pages in Chromium: inbox, news, outbox, invitation, on a phone and on a desk."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from bluezone.clock import ManualClock
 from bluezone.protocol.handover import ExposureDay, HandoverState
@@ -23,7 +21,8 @@ from bluezone.server.people.service import add_account
 from bluezone.server.places.rules import StationRow
 from bluezone.server.places.service import replace_stations
 from bluezone.server.places.units import NATION
-from tests.server.conftest import BA_DINH, NOON, PASSWORD, serving
+from tests.server.browsing import picture, signed_in
+from tests.server.conftest import BA_DINH, NOON, PASSWORD
 from tests.server.tracing.conftest import IssueCode, answer, ask, details, diary, send, unit_code
 
 pytestmark = pytest.mark.browser
@@ -53,51 +52,14 @@ async def services(home: Path, clock: ManualClock) -> AsyncIterator[Services]:
 
 
 @pytest.fixture
-async def served(services: Services) -> AsyncIterator[str]:
-    async with serving(services) as (host, port):
-        yield f"http://{host}:{port}"
-
-
-@pytest.fixture
 async def phone(served: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=served, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield chromium
-        await chromium.close()
-
-
-@pytest.fixture
 def issue(services: Services) -> IssueCode:
     return unit_code(services)
-
-
-async def signed_in(browser: Browser, served: str, name: str, width: int) -> Page:
-    page = await browser.new_page(viewport={"width": width, "height": 844})
-    await page.goto(f"{served}/staff/sign-in")
-    await page.fill("#name", name)
-    await page.fill("#password", PASSWORD)
-    await page.click("main button")
-    return page
-
-
-async def picture(page: Page, tmp_path: Path, name: str) -> None:
-    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
-    size = page.viewport_size
-    assert size
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size["width"], f"{name} is {width} pixels wide"
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
-    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
-    await page.screenshot(path=folder / f"{name}-{size['width']}.png", full_page=True)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

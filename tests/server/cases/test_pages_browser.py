@@ -1,16 +1,13 @@
 """Intake, confirmation and code on a phone, an import on a desk, in Chromium and Vietnamese."""
 
-import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
-from bluezone.server.context import Services
-from tests.server.conftest import BA_DINH, PASSWORD, AddStaff, serving
+from tests.server.browsing import picture, signed_in
+from tests.server.conftest import BA_DINH, AddStaff
 
 pytestmark = [
     pytest.mark.browser,
@@ -25,49 +22,15 @@ Vũ Thị Giang;0912345678;1985;00004;nghi ngờ;
 """
 
 
-@pytest.fixture
-async def served(services: Services, add_staff: AddStaff) -> AsyncIterator[str]:
+@pytest.fixture(autouse=True)
+async def lan(add_staff: AddStaff) -> None:
     await add_staff("lan", unit=BA_DINH)
-    async with serving(services) as (host, port):
-        yield f"http://{host}:{port}"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield chromium
-        await chromium.close()
-
-
-async def signed_in(browser: Browser, served: str, width: int) -> Page:
-    page = await browser.new_page(viewport={"width": width, "height": 844})
-    await page.goto(f"{served}/staff/sign-in")
-    await page.fill("#name", "lan")
-    await page.fill("#password", PASSWORD)
-    await page.click("main button")
-    await page.wait_for_url(f"{served}/staff")
-    return page
-
-
-async def picture(page: Page, tmp_path: Path, name: str) -> None:
-    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
-    size = page.viewport_size
-    assert size
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size["width"], f"{name} is {width} pixels wide"
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
-    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
-    await page.screenshot(path=folder / f"{name}-{size['width']}.png", full_page=True)
 
 
 async def test_a_case_is_taken_down_confirmed_and_given_its_code_on_a_phone(
     served: str, browser: Browser, tmp_path: Path
 ) -> None:
-    page = await signed_in(browser, served, 390)
+    page = await signed_in(browser, served)
     await page.goto(f"{served}/staff/cases")
     await page.get_by_role("link", name="Ghi nhận ca bệnh").click()
     await page.get_by_label("Họ và tên").fill("Nguyễn Thị Lan Anh")
@@ -128,7 +91,7 @@ async def test_a_case_is_taken_down_confirmed_and_given_its_code_on_a_phone(
 async def test_an_import_is_seen_before_it_is_done(
     served: str, browser: Browser, tmp_path: Path, width: int
 ) -> None:
-    page = await signed_in(browser, served, width)
+    page = await signed_in(browser, served, width=width)
     await page.goto(f"{served}/staff/cases/import")
     await picture(page, tmp_path, "import")
     file = tmp_path / "ca-benh.csv"

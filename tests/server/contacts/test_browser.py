@@ -1,58 +1,24 @@
 """A health worker's contacts in Chromium: from a case to its ranks, and back when it closes."""
 
-import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
-from bluezone.server.context import Services
-from tests.server.conftest import PASSWORD, AddStaff, serving
+from tests.server.browsing import picture, signed_in
+from tests.server.conftest import AddStaff
 from tests.server.contacts.conftest import World
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-async def page(
-    services: Services, add_staff: AddStaff, request: pytest.FixtureRequest
-) -> AsyncIterator[Page]:
-    """Signed in as a health worker of BA_DINH."""
-    await add_staff("lan")
-    async with serving(services) as (host, port), async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = await chromium.new_page(
-            viewport={"width": request.param, "height": 844}, base_url=f"http://{host}:{port}"
-        )
-        await page.goto("/staff/sign-in")
-        await page.fill("#name", "lan")
-        await page.fill("#password", PASSWORD)
-        await page.click("main button")
-        yield page
-        await chromium.close()
-
-
-async def picture(page: Page, tmp_path: Path, name: str) -> None:
-    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
-    size = page.viewport_size
-    assert size
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size["width"], f"{name} is {width} pixels wide"
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
-    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
-    await page.screenshot(path=folder / f"contacts-{name}-{size['width']}.png", full_page=True)
-
-
-@pytest.mark.parametrize("page", [390, 1280], indirect=True)
+@pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_from_a_case_to_its_contacts_and_back(
-    page: Page, world: World, tmp_path: Path
+    browser: Browser, served: str, add_staff: AddStaff, world: World, tmp_path: Path, width: int
 ) -> None:
+    await add_staff("lan")
+    page = await signed_in(browser, served, width=width)
     case = await world.case("Phạm Văn Ba")
     main = page.locator("main")
     await page.goto(f"/staff/cases/{case.id}/contacts")
@@ -67,7 +33,7 @@ async def test_from_a_case_to_its_contacts_and_back(
     await page.locator("summary").click()
     await page.fill("#name_1", "Phạm Thị Năm")
     await page.fill("#birth_1", "20 tháng 5")
-    await picture(page, tmp_path, "new")
+    await picture(page, tmp_path, "contacts-new")
     await main.get_by_role("button", name="Thêm người tiếp xúc").click()
     # A child's birth as nobody can read it: said, and nothing typed is lost.
     member = page.locator("fieldset", has=page.locator("#birth_1")).last
@@ -94,26 +60,26 @@ async def test_from_a_case_to_its_contacts_and_back(
     await page.get_by_role("button", name="Hiện những ai khai có mặt").click()
     await expect(main).to_contain_text("90 phút trong khoảng này")
     await page.select_option("#nearness", "two-metres")
-    await picture(page, tmp_path, "place")
+    await picture(page, tmp_path, "contacts-place")
     await page.get_by_role("button", name="Ghi những người này là người tiếp xúc").click()
     await expect(page.get_by_role("status")).to_contain_text("Đã thêm: 1")
 
     await page.goto(f"/staff/cases/{case.id}/contacts")
     await expect(main.locator(".records > li")).to_have_count(3)
     await expect(main.locator(".records strong", has_text="F1")).to_have_count(3)
-    await picture(page, tmp_path, "case")
+    await picture(page, tmp_path, "contacts-case")
     await page.get_by_role("link", name="Về ca bệnh").click()
     await expect(main.locator(".records strong", has_text="F1")).to_have_count(3)
-    await picture(page, tmp_path, "case-record")
+    await picture(page, tmp_path, "contacts-case-record")
     await page.goto("/staff/contacts")
     await expect(page.locator("table.lines tbody tr")).to_have_count(3)
-    await picture(page, tmp_path, "list")
+    await picture(page, tmp_path, "contacts-list")
     await page.get_by_role("link", name="Vũ Thị Sáu").click()
     await expect(page.locator(".rank")).to_contain_text("F1")
     await expect(page.locator(".path li")).to_have_count(2)
-    await picture(page, tmp_path, "person")
+    await picture(page, tmp_path, "contacts-person")
     await page.get_by_role("link", name="Sửa thông tin").click()
-    await picture(page, tmp_path, "edit")
+    await picture(page, tmp_path, "contacts-edit")
 
     await world.close(case)
     await page.goto("/staff/contacts")
@@ -121,4 +87,4 @@ async def test_from_a_case_to_its_contacts_and_back(
     await page.goto(f"/staff/people/{neighbour}")
     await expect(page.locator(".rank")).to_contain_text("không có bậc")
     await page.goto("/staff/places")
-    await picture(page, tmp_path, "places")
+    await picture(page, tmp_path, "contacts-places")

@@ -185,6 +185,10 @@ async def test_a_claim_checked_against_a_diary_says_whom_they_met(
             session, services, STAFF_THERE, handover=ids[0], reference="AAAA-BBBB",
             case_id=case.id,
         )  # fmt: skip
+    page = html.unescape((await lan.get(f"/staff/inbox/{ID}")).text)
+    for words in (f"ca bệnh {case.reference}</a>", "nhật ký chưa gắn với ca bệnh nào",
+                  "18/01/2021, buổi tối, ban đêm: 40 phút"):  # fmt: skip
+        assert words in page
     assert (await decide(client, who, state="confirmed", seen=0)).status_code == 204
     by_day = {row.day: row for row in await exposures(services)}
     both, one_side = by_day["2021-01-18"], by_day["2021-01-17"]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from bluezone.clock import ManualClock
 from bluezone.server.app import all_jobs, open_services
@@ -23,9 +23,9 @@ from bluezone.server.people.service import add_account, find_account, open_sessi
 from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details
 from bluezone.server.register.service import Register
-from tests.server.conftest import BA_DINH, NGOC_HA, NOON, PASSWORD, serving
+from tests.server.browsing import picture
+from tests.server.conftest import BA_DINH, NGOC_HA, NOON, PASSWORD
 from tests.server.holdings.test_retention import Town
-from tests.server.test_staff_pages_browser import picture
 
 pytestmark = pytest.mark.browser
 LAN = Staff(101, "lan.nguyen", (Grant(StaffRole.HEALTH_WORKER, BA_DINH),), Scope((BA_DINH,)))
@@ -38,22 +38,6 @@ async def services(home: Path, clock: ManualClock) -> AsyncIterator[Services]:
     await upgrade(opened.database)
     yield opened
     await opened.database.dispose()
-
-
-@pytest.fixture
-async def served(services: Services) -> AsyncIterator[str]:
-    async with serving(services) as (host, port):
-        yield f"http://{host}:{port}"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield chromium
-        await chromium.close()
 
 
 async def somebody(services: Services) -> int:

@@ -1,12 +1,10 @@
 """Inviting, joining and looking after accounts in Chromium, on a phone and on a desk."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from bluezone.clock import ManualClock
 from bluezone.server.app import open_services
@@ -17,7 +15,8 @@ from bluezone.server.people import second_factor
 from bluezone.server.people.passwords import hash_password
 from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.people.service import add_account, find_account, open_session
-from tests.server.conftest import BA_DINH, PASSWORD, serving
+from tests.server.browsing import picture
+from tests.server.conftest import BA_DINH, PASSWORD
 
 pytestmark = pytest.mark.browser
 NEW = "năm con gà chạy vòng"
@@ -43,34 +42,6 @@ async def services(home: Path, clock: ManualClock) -> AsyncIterator[Services]:
             await open_session(session, account, opened.now, 3600)
     yield opened
     await opened.database.dispose()
-
-
-@pytest.fixture
-async def served(services: Services) -> AsyncIterator[str]:
-    async with serving(services) as (host, port):
-        yield f"http://{host}:{port}"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield chromium
-        await chromium.close()
-
-
-async def picture(page: Page, tmp_path: Path, name: str) -> None:
-    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
-    size = page.viewport_size
-    assert size
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size["width"], f"{name} is {width} pixels wide"
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
-    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
-    await page.screenshot(path=folder / f"{name}-{size['width']}.png", full_page=True)
 
 
 async def signed_in(browser: Browser, services: Services, served: str, width: int) -> Page:

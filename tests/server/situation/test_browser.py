@@ -1,6 +1,5 @@
 """Situation, search and exports in Chromium, on a phone and on a desk, in Vietnamese."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,27 +7,20 @@ from playwright.async_api import Browser, expect
 
 from bluezone.server.context import Services
 from bluezone.server.people.service import find_account, open_session
-from tests.server.conftest import AddStaff, serving
+from tests.server.browsing import picture
+from tests.server.conftest import AddStaff
 from tests.server.situation.outbreak import Outbreak, build
-from tests.server.test_staff_pages_browser import browser, picture
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
 PERIOD = "since=2020-12-05&until=2021-01-20"
-__all__ = ["browser"]
 
 
 @pytest.fixture
 async def outbreak(services: Services) -> Outbreak:
     return await build(services, cases=48, contacts_per_case=2.5, seed=4)
-
-
-@pytest.fixture
-async def served(services: Services) -> AsyncIterator[str]:
-    async with serving(services) as (host, port):
-        yield f"http://{host}:{port}"
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -1,13 +1,11 @@
 """Work in Chromium: a day on a phone and on a desk, and entries that survive a lost line."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import select
 
 from bluezone.clock import ManualClock
@@ -17,7 +15,8 @@ from bluezone.server.context import Services
 from bluezone.server.migrations import upgrade
 from bluezone.server.work import records
 from bluezone.server.work.tables import Task, TaskEvent
-from tests.server.conftest import BA_DINH, NGOC_HA, NOON, PASSWORD, serving
+from tests.server.browsing import picture, sign_in
+from tests.server.conftest import BA_DINH, NGOC_HA, NOON
 from tests.server.work.conftest import AddPerson, Worker
 
 pytestmark = pytest.mark.browser
@@ -33,44 +32,8 @@ async def services(home: Path, clock: ManualClock) -> AsyncIterator[Services]:
     await opened.database.dispose()
 
 
-@pytest.fixture
-async def served(services: Services) -> AsyncIterator[str]:
-    async with serving(services) as (host, port):
-        yield f"http://{host}:{port}"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield chromium
-        await chromium.close()
-
-
 async def opened(browser: Browser, width: int = 390) -> BrowserContext:
     return await browser.new_context(viewport={"width": width, "height": 844})
-
-
-async def sign_in(page: Page, served: str, name: str = "lan") -> None:
-    await page.goto(f"{served}/staff/sign-in")
-    await page.fill("#name", name)
-    await page.fill("#password", PASSWORD)
-    await page.click("main button")
-    await expect(page.locator("h1")).to_have_text("Anh/chị muốn làm gì?")
-
-
-async def picture(page: Page, tmp_path: Path, name: str) -> None:
-    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
-    size = page.viewport_size
-    assert size
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size["width"], f"{name} is {width} pixels wide"
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
-    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
-    await page.screenshot(path=folder / f"work-{name}-{size['width']}.png", full_page=True)
 
 
 async def notes(services: Services) -> list[tuple[str, str]]:
@@ -141,7 +104,7 @@ async def test_a_day(
     await expect(page.locator("main")).to_contain_text("Bạn không có việc nào.")
     await page.get_by_role("link", name="Tìm việc chưa có ai nhận").click()
     await expect(page.locator(".tasks li")).to_have_count(7)
-    await picture(page, tmp_path, "unit")
+    await picture(page, tmp_path, "work-unit")
     await page.get_by_role("button", name="Giao việc").click()
     await expect(page.get_by_role("alert")).to_have_text("Hãy đánh dấu các việc trước.")
     for name in ("Trần Thị Lan Hương, Gọi điện", "Nguyễn Văn Ba, Gọi điện"):
@@ -151,13 +114,13 @@ async def test_a_day(
     await page.get_by_role("link", name="Của tôi").click()
     await expect(page.locator(".tasks li")).to_have_count(2)
     await expect(page.locator("h2").first).to_have_text("quá hạn")
-    await picture(page, tmp_path, "mine")
+    await picture(page, tmp_path, "work-mine")
 
     await page.get_by_role("link", name="Trần Thị Lan Hương").click()
     await page.locator("form[data-ready]").wait_for()
     call = page.get_by_role("link", name="Gọi 0901 234 567")
     assert await call.get_attribute("href") == "tel:+84901234567"
-    await picture(page, tmp_path, "sheet")
+    await picture(page, tmp_path, "work-sheet")
     await page.get_by_label("sốt").check()
     await page.get_by_label("Ghi chú").fill(NOTE)
     await page.get_by_role("button", name="Có triệu chứng").click()
@@ -168,7 +131,7 @@ async def test_a_day(
     assert await notes(services) == [("done", NOTE)]
     await page.get_by_role("link", name="xem lại").click()
     await expect(page.locator("main")).to_contain_text(NOTE)
-    await picture(page, tmp_path, "done")
+    await picture(page, tmp_path, "work-done")
 
     await page.get_by_role("link", name="Công việc").click()
     await page.get_by_role("link", name="Sắp xếp tổ").click()
@@ -177,14 +140,14 @@ async def test_a_day(
     await page.get_by_label("Thêm theo tên tài khoản").fill("binh")
     await page.get_by_role("button", name="Thêm").click()
     await expect(page.locator("main li")).to_contain_text("binh")
-    await picture(page, tmp_path, "teams")
+    await picture(page, tmp_path, "work-teams")
 
     lead = await (await opened(browser, width)).new_page()
     await sign_in(lead, served, "tinh")
     await lead.goto(f"{served}/staff/work?view=unit")
     await lead.get_by_text("Theo đơn vị cấp dưới").first.click()
     await expect(lead.locator("tbody tr")).to_have_count(1)
-    await picture(lead, tmp_path, "lead")
+    await picture(lead, tmp_path, "work-lead")
     # Chromium itself remarks on the status of the page that asks for ticks.
     assert [one for one in complaints if "422 (" not in one] == []
 
@@ -209,7 +172,7 @@ async def test_saved_without_a_line_it_arrives_once_when_the_line_is_back(
     await page.get_by_role("button", name="Có triệu chứng").click()
     await expect(page.locator(".kept")).to_contain_text("Đã lưu trong trình duyệt này.")
     await expect(page.locator("#entries")).to_contain_text("Đang chờ gửi (1).")
-    await picture(page, tmp_path, "offline")
+    await picture(page, tmp_path, "work-offline")
     kept = await page.evaluate(
         """async () => {
           const open = indexedDB.open("bluezone-entries");
@@ -229,7 +192,7 @@ async def test_saved_without_a_line_it_arrives_once_when_the_line_is_back(
     await page.reload()
     await expect(page.locator("h1")).to_have_text("Không kết nối được với hệ thống")
     await expect(page.locator("#entries")).to_contain_text("Đang chờ gửi (1).")
-    await picture(page, tmp_path, "no-line")
+    await picture(page, tmp_path, "work-no-line")
     await context.set_offline(False)
     assert await until_there(services, 1) == [("done", NOTE)]
     await expect(page.locator("main")).to_contain_text(NOTE)
@@ -327,7 +290,7 @@ async def test_typing_survives_a_reload_and_ends_with_signing_out(
     await expect(page.locator(".kept")).to_contain_text("Nội dung bạn nhập trước đó đã hiện lại.")
     await expect(page.get_by_label("Ghi chú")).to_have_value(NOTE)
     await expect(page.get_by_label("ho", exact=True)).to_be_checked()
-    await picture(page, tmp_path, "restored")
+    await picture(page, tmp_path, "work-restored")
     await page.get_by_role("button", name="Bỏ đi").click()
     await page.locator("form[data-ready]").wait_for()
     await expect(page.get_by_label("Ghi chú")).to_have_value("")

@@ -4,7 +4,7 @@ What changes a case is in `changing`: ranks and tasks follow it, and they read f
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -274,6 +274,22 @@ async def results_of(session: AsyncSession, case: Case) -> list[LabResult]:
         .order_by(LabResult.sampled_on, LabResult.sample, LabResult.version)
     )
     return list(rows)
+
+
+async def results_of_person(
+    session: AsyncSession, scope: Scope, person_id: int
+) -> Sequence[LabResult]:
+    """The results within scope that count of a person, with a case or without, by day."""
+    rows = await session.scalars(
+        select(LabResult)
+        .where(
+            scope.of(LabResult.unit),
+            LabResult.person_id == person_id,
+            LabResult.superseded.is_(False),
+        )
+        .order_by(LabResult.sampled_on, LabResult.sample)
+    )
+    return rows.all()
 
 
 def course_of(case: Case) -> Course:

@@ -1,5 +1,6 @@
 """A person's record: who they are, their rank and why, whom they met, what else is known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -55,7 +56,7 @@ class Record:
     visits: list[tuple[Visit, PlaceVisited]]
     cases: list[Case]
     tasks: list[Task]
-    results: list[LabResult]
+    results: Sequence[LabResult]
 
     @property
     def decision(self) -> Decision | None:
@@ -98,9 +99,9 @@ async def record_of(
         exposed,
         people,
         await visits.visits_of(session, person.id),
-        own_cases := await cases.cases_of_person(session, staff.scope, person.id),
+        await cases.cases_of_person(session, staff.scope, person.id),
         await work.of_person(session, staff.scope, person.id),
-        [one for case in own_cases for one in await cases.results_of(session, case)],
+        await cases.results_of_person(session, staff.scope, person.id),
     )
 
 

@@ -20,6 +20,7 @@ from bluezone.server.contacts.service import ContactError, add_phone_evidence, c
 from bluezone.server.contacts.tables import CaseDiary, Exposure
 from bluezone.server.context import Services
 from bluezone.server.evidence import service as evidence_of_phones
+from bluezone.server.evidence.service import Verdict
 from bluezone.server.people.rules import Staff
 from bluezone.server.people.scope import EVERYWHERE, Scope
 from bluezone.server.register import service as register
@@ -132,14 +133,27 @@ async def both_sides(
     The source is known where somebody has said whose diary it is.
     """
     checked = await evidence_of_phones.check(session, services, handover)
-    found: list[tuple[int | None, PhoneEvidence]] = []
+    found = await _findings(session, checked)
+    return [(one.case.person_id if one.case else None, one.evidence) for one in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A day on which a diary of a case shows meetings with whoever made the claim."""
+
+    evidence: PhoneEvidence
+    case: Case | None  # None: nobody has said yet whose diary it is
+
+
+async def _findings(session: AsyncSession, checked: Verdict | None) -> list[Finding]:
+    """Cases of all units are among them: whoever shows one asks whether its unit may be seen."""
+    found = []
     for one in checked.cases if checked else ():
         case_id = await case_of_diary(session, one.diary) if one.diary else None
-        # Nothing of the case is shown by this.
         case = await cases.case_of(session, EVERYWHERE, case_id) if case_id else None
         for day in sorted({met.day for met in one.encounters}):
             met = [each for each in one.encounters if each.day == day]
-            found.append((case.person_id if case else None, _together(day, met)))
+            found.append(Finding(_together(day, met), case))
     return found
 
 
@@ -273,6 +287,8 @@ class InboxChoices:
     needs_day: bool
     person_id: int | None  # the record that was made of it already
     case_id: int | None  # of a diary: whose it is
+    findings: list[Finding] = field(default_factory=list)
+    is_waiting: bool = False  # the phone sent a claim that is not checked yet
 
 
 async def choices_for(
@@ -296,10 +312,13 @@ async def choices_for(
             subject=f"handover:{content.handover.hex()}",
             purpose=Purpose.TRACING, detail=f"persons={len(found)}",
         )  # fmt: skip
+    verdict = await evidence_of_phones.verdict(session, services, content.handover)
     return InboxChoices(
         found,
         await fitting_cases(session, staff.scope, unit, days),
         not days,
         await person_of_report(session, content.handover),
         None,
+        await _findings(session, verdict),
+        verdict is not None and verdict.checked_at is None,
     )

@@ -1,0 +1,39 @@
+"""Staff at a real browser: signing in, and what every page of theirs has to be."""
+
+import os
+from pathlib import Path
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page
+
+from tests.server.conftest import PASSWORD
+
+
+async def signed_in(browser: Browser, served: str, name: str = "lan", width: int = 390) -> Page:
+    """A window of that width in which somebody has signed in with name and password."""
+    page = await browser.new_page(
+        viewport={"width": width, "height": 844}, base_url=served, accept_downloads=True
+    )
+    await sign_in(page, served, name)
+    return page
+
+
+async def sign_in(page: Page, served: str, name: str = "lan") -> None:
+    """Name and password, and the page that comes after them."""
+    await page.goto(f"{served}/staff/sign-in")
+    await page.fill("#name", name)
+    await page.fill("#password", PASSWORD)
+    await page.click("main button")
+    await page.wait_for_url(f"{served}/staff")
+
+
+async def picture(page: Page, tmp_path: Path, name: str) -> None:
+    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
+    size = page.viewport_size
+    assert size
+    width = await page.evaluate("document.documentElement.scrollWidth")
+    assert width <= size["width"], f"{name} is {width} pixels wide"
+    found = await Axe().run(page)
+    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
+    await page.screenshot(path=folder / f"{name}-{size['width']}.png", full_page=True)
