@@ -18,10 +18,12 @@ from bluezone.server.audit.looking import Unusual
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.audit.tables import LookAlert
 from bluezone.server.cases import changing
+from bluezone.server.cases.importing import CASES, RESULTS
 from bluezone.server.cases.rules import CaseSource, CaseStatus, Course, Method, Result
 from bluezone.server.cases.tables import LabResult
 from bluezone.server.contacts import service as contacts
 from bluezone.server.contacts import visits
+from bluezone.server.contacts.importing import CONTACTS
 from bluezone.server.contacts.rules import KnownBy, Nearness, PlaceKind, Setting
 from bluezone.server.contacts.service import NewExposure
 from bluezone.server.context import Services
@@ -38,10 +40,10 @@ from bluezone.server.people import invitations
 from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
 from bluezone.server.people.service import add_account, open_session
 from bluezone.server.places.units import NATION
-from bluezone.server.register import merging
+from bluezone.server.register import importing, merging
 from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details, PairState
-from bluezone.server.register.tables import ImportFile, PersonPair
+from bluezone.server.register.tables import PersonPair
 from bluezone.server.tracing import service as inbox
 from bluezone.server.work import service as work
 from bluezone.server.work import teams
@@ -224,18 +226,12 @@ async def make_world(services: Services) -> World:
                 reported_at=now,
             )
         )
-        for number, kind in enumerate(("cases", "results")):
-            session.add(
-                ImportFile(
-                    id=bytes([number] * 16),
-                    account_id=account.id,
-                    kind=kind,
-                    sealed=b"",
-                    created_at=now,
-                    done_at=None,
-                    outcome="",
-                )
-            )
+        for number, shape in enumerate((CASES, RESULTS, CONTACTS)):
+            found = importing.Report(
+                rows=0, good=0, known=0, alike=0, elsewhere=0, problems=[], head=[], columns={},
+                unused=[],
+            )  # fmt: skip
+            await importing.keep(session, services, lan, shape, bytes([number] * 16), b"", found)
         (exposure,) = await contacts.add_exposures(
             session,
             services,
@@ -330,7 +326,8 @@ async def make_world(services: Services) -> World:
         "merge": merge,
     }.items():
         ids[name] = str(row.id)
-    ids["cases-file"], ids["results-file"] = "00" * 16, "01" * 16
+    for number, name in enumerate(("cases-file", "results-file", "contacts-file")):
+        ids[name] = bytes([number] * 16).hex()
     ids["handover"], ids["diary"] = await _handovers(services)
     for name in ("handover", "diary"):
         texts[name] = reference(bytes.fromhex(ids[name]))

@@ -100,6 +100,7 @@ def others(**how: Any) -> Entry:
 
 
 CASES_FILE, RESULTS_FILE = {"name": "cases-file"}, {"name": "results-file"}
+CONTACTS_FILE = {"name": "contacts-file"}
 HERE = {"unit": "00004"}  # asks for BA_DINH by name
 GRANT = {"role": "laboratory", "unit": "00004"}
 GIVEN = {"role": "health-worker", "unit": "00004"}
@@ -187,6 +188,12 @@ ENTRIES: dict[str, Entry] = {
     "POST /v1/staff/inbox/{handover}": record(json={**DECIDED, "seen": 0}),
     "POST /staff/inbox/{handover}/case": record(form={"case": "{case}"}, at={"handover": "diary"}),
     # contacts
+    "GET /staff/contacts/import": own(),
+    "GET /staff/contacts/import/{name}": others(at=CONTACTS_FILE),
+    "GET /staff/contacts/import/{name}/problems.csv": others(at=CONTACTS_FILE),
+    "POST /staff/contacts/import": own(form={}, ok=(400, 422)),
+    "POST /staff/contacts/import/{name}": others(form={}, at=CONTACTS_FILE),
+    "POST /staff/contacts/import/{name}/columns": others(form={}, at=CONTACTS_FILE),
     "GET /staff/cases/{case_id}/contacts": record("contact"),
     "GET /staff/cases/{case_id}/contacts/new": record("case"),
     "GET /staff/contacts": listed("contact"),

@@ -52,9 +52,9 @@ async def test_a_case_is_taken_down_confirmed_and_given_its_code_on_a_phone(
     await picture(page, tmp_path, "case")
 
     await page.get_by_role("link", name="Sửa", exact=True).click()
-    await page.get_by_label("Phân loại").select_option(label="ca xác định")
+    await page.get_by_label("Tình trạng").select_option(label="ca xác định")
     await page.get_by_role("button", name="Lưu").click()
-    await expect(main).to_contain_text("ca nghi ngờ → ca xác định")
+    await expect(main).to_contain_text("nghi ngờ → ca xác định")
     await page.get_by_role("button", name="Xem tại đây").click()
     await expect(page.locator("#code")).to_have_text(re.compile(r"\d{4}-\d{4}-\d{4}"))
     await picture(page, tmp_path, "case-code")

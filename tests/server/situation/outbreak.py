@@ -357,10 +357,11 @@ def _rank(
         return
     rank = 1 if plans[plan.met[0][0]].is_case else 2
     bits = sum({"interview": 1, "place": 2, "phone": 4}[by] for by in {met[3] for met in plan.met})
+    last = max(day for _s, day, _w, _b in plan.met).isoformat()
     rows[Rank].append(
         dict(
             person_id=person, unit=plan.unit, rank=rank, shown=rank, exposure_id=None,
-            last_exposed_on=max(day for _s, day, _w, _b in plan.met).isoformat(),
+            last_exposed_on=last, listed_on=last,
             arrivals="", known_by=bits, found_at=now, at=now,
         )
     )  # fmt: skip

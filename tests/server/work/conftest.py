@@ -72,6 +72,7 @@ async def set_rank(services: Services, person_id: int, rank: int | None, last: s
         else:
             values = {"rank": rank, "shown": rank, "last_exposed_on": last, "at": services.now}
             rest = {"unit": BA_DINH, "arrivals": "", "known_by": 0}
+            values["listed_on"] = last or ""
             await session.execute(
                 upsert(session, Rank)
                 .values(person_id=person_id, **rest, **values)

@@ -28,7 +28,7 @@ async def test_an_exposure_makes_a_call_and_the_end_of_the_case_takes_it_away(
         exposed_id=met,
         known_by=KnownBy.INTERVIEW,
         day=TODAY,
-        nearness=Nearness.CLOSE,
+        nearness=Nearness.TWO_METRES,
         setting=Setting.HOUSEHOLD,
     )
     async with services.database.transaction() as session:

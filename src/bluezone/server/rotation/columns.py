@@ -45,6 +45,7 @@ SEALED: Final = (
     Sealed("saved_searches", "asked", "searches", (b"saved-search", "account_id")),
     Sealed("report_schedules", "reason", "reports", (b"report-reason", "account_id")),
     Sealed("report_parts", "sealed", "reports", (b"report", "report_id", "part")),
+    Sealed("staff_second_factors", "sealed", "totp", (b"second-factor", "account_id")),
     Sealed("evidence_claims", "claim", "evidence", (b"evidence-claim", "handover")),
     Sealed("evidence_verdicts", "sealed", "evidence", (b"evidence-verdict", "handover")),
     Sealed("import_files", "sealed", "register", (b"import-file", "id")),
