@@ -204,8 +204,8 @@ async def _fill(database: Database, rng: random.Random) -> None:
         [
             {"id": number, "reference": f"BN{number}", "person_id": person, "unit": NATION,
              "status": "confirmed", "reported_on": _day(days[person]),
-             "infectious_from": _day(days[person]), "infectious_until": "9999-12-31", "rule_version": 0,
-             "source": "intake", "created_at": 0, "updated_at": 0, "revision": 0}
+             "infectious_from": _day(days[person]), "infectious_until": "9999-12-31",
+             "rule_version": 0, "source": "intake", "created_at": 0, "updated_at": 0, "revision": 0}
             for number, person in enumerate(ill, 1)
         ],
     )  # fmt: skip
