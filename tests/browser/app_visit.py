@@ -1,18 +1,13 @@
 """A browser's visit to a page over canned answers, watched for faults and stray requests."""
 
-import io
-import os
-from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests import pictures
 from tests.browser import answers
 from tests.browser.canned import CannedCore
-
-_PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "app"
 
 
 class Visit:
@@ -54,10 +49,6 @@ class Visit:
 
     def picture(self, name: str) -> None:
         """Renew a picture of the documentation, when asked to."""
-        if os.environ.get("BLUEZONE_PICTURES"):
-            _PICTURES.mkdir(parents=True, exist_ok=True)
+        if pictures.wanted():
             self.page.wait_for_timeout(300)
-            small = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-            small.quantize(128, dither=Image.Dither.NONE).save(
-                _PICTURES / f"{name}.png", optimize=True
-            )
+            pictures.keep(self.page.screenshot(), f"app/{name}")

@@ -1,11 +1,11 @@
 """Staff at a real browser: signing in, and what every page of theirs has to be."""
 
-import os
 from pathlib import Path
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
+from tests import pictures
 from tests.server.conftest import PASSWORD
 
 
@@ -27,13 +27,18 @@ async def sign_in(page: Page, served: str, name: str = "lan") -> None:
     await page.wait_for_url(f"{served}/staff")
 
 
-async def picture(page: Page, tmp_path: Path, name: str) -> None:
-    """Fits its window, has no fault that axe knows, and leaves a picture to look at."""
+async def picture(page: Page, tmp_path: Path, name: str, *, shown: bool = False) -> None:
+    """Fits its window, has no fault that axe knows, and leaves a picture to look at.
+
+    `shown`: the documentation shows it.
+    """
     size = page.viewport_size
     assert size
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= size["width"], f"{name} is {width} pixels wide"
     found = await Axe().run(page)
     assert found.violations_count == 0, f"{name}: {found.generate_report()}"
-    folder = Path(os.environ.get("BLUEZONE_STAFF_PICTURES", tmp_path))
-    await page.screenshot(path=folder / f"{name}-{size['width']}.png", full_page=True)
+    name = f"{name}-{size['width']}"
+    screenshot = await page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+    if shown and pictures.wanted():
+        pictures.keep(screenshot, f"portal/{name}")

@@ -67,7 +67,7 @@ async def hand_in(page: Page, tmp_path: Path, text: str, rows: int, name: str) -
     await expect(page.locator("#faulty")).to_have_text("0")
     await page.get_by_role("button", name=f"Nhập cả {rows} dòng").click()
     await expect(page.get_by_role("status")).to_contain_text(str(rows))
-    await picture(page, tmp_path, name)
+    await picture(page, tmp_path, name, shown=True)
 
 
 async def take_all(page: Page, kind: str) -> int:
@@ -102,7 +102,7 @@ async def test_from_the_laboratorys_file_to_the_last_contact(
     width: int,
 ) -> None:
     thu = await signed_in(browser, served, "thu", width)
-    await hand_in(thu, tmp_path, FIRST, 2, "portal-1-results")
+    await hand_in(thu, tmp_path, FIRST, 2, "1-results")
 
     lan = await signed_in(browser, served, "lan", width)
     main = lan.locator("main")
@@ -142,20 +142,20 @@ async def test_from_the_laboratorys_file_to_the_last_contact(
     await lan.goto("/staff/inbox")
     await main.locator("article a").click()
     await lan.locator("#contact-case").select_option(index=1)
-    await picture(lan, tmp_path, "portal-2-report")
+    await picture(lan, tmp_path, "2-report", shown=True)
     await lan.get_by_role("button", name="Xác nhận", exact=True).click()
     await expect(lan.get_by_role("status")).to_contain_text("đã được xác nhận")
     await lan.goto(case)
     for name in CONTACTS:
         await expect(main.get_by_role("link", name=name)).to_be_visible()
     await expect(main.locator(".records strong", has_text="F1")).to_have_count(3)
-    await picture(lan, tmp_path, "portal-3-case")
+    await picture(lan, tmp_path, "3-case", shown=True)
 
     # The case is asked, and everybody is called.
     assert await take_all(lan, "interview") == 1
     await do_next(lan, "interview", "Gặp được, khỏe mạnh")
     assert await take_all(lan, "call") == 3
-    await picture(lan, tmp_path, "portal-4-calls")
+    await picture(lan, tmp_path, "4-calls", shown=True)
     for _ in CONTACTS:
         await do_next(lan, "call", "Gặp được, khỏe mạnh")
     await lan.goto("/staff/work?view=unit&kind=call")
@@ -167,7 +167,7 @@ async def test_from_the_laboratorys_file_to_the_last_contact(
     await lan.goto("/staff/work?view=unit&kind=test")
     await expect(lan.locator(".tasks li")).to_have_count(0)
     clock.set(MORNING + 6 * 3600)
-    await hand_in(thu, tmp_path, SECOND, 3, "portal-5-results")
+    await hand_in(thu, tmp_path, SECOND, 3, "5-results")
 
     # Two are well; one is a case now, whose source is known.
     await lan.goto("/staff/cases")
@@ -177,9 +177,9 @@ async def test_from_the_laboratorys_file_to_the_last_contact(
     await lan.get_by_role("link", name="Trần Thị Lan").click()
     await expect(main).to_contain_text("HN-0103: âm tính")
     await expect(main).to_contain_text("Người tiếp xúc này chỉ do điện thoại tìm ra")
-    await picture(lan, tmp_path, "portal-6-person")
+    await picture(lan, tmp_path, "6-person", shown=True)
     await lan.goto("/staff/situation/chains")
     await expect(lan.locator(".person")).to_have_count(4)
-    await picture(lan, tmp_path, "portal-7-chains")
+    await picture(lan, tmp_path, "7-chains", shown=True)
     await lan.goto("/staff/situation/coverage")
-    await picture(lan, tmp_path, "portal-8-coverage")
+    await picture(lan, tmp_path, "8-coverage", shown=True)

@@ -47,10 +47,10 @@ async def test_a_tracer_sees_finds_and_takes_out(
     page.on("request", lambda request: asked.append(request.url))
 
     await page.goto(f"{served}/staff/situation?{PERIOD}")
-    await picture(page, tmp_path, "situation-curve")
+    await picture(page, tmp_path, "situation-curve", shown=True)
     for name, path in (("map", "map"), ("delays", "delays"), ("coverage", "coverage")):
         await page.goto(f"{served}/staff/situation/{path}?{PERIOD}")
-        await picture(page, tmp_path, f"situation-{name}")
+        await picture(page, tmp_path, f"situation-{name}", shown=True)
     await page.goto(f"{served}/staff/situation/map?{PERIOD}&unit=01")
     await page.locator("svg a", has_text="Ba Đình").first.click()
     await expect(page.get_by_label("Đơn vị", exact=True)).to_have_value("001")
@@ -64,7 +64,7 @@ async def test_a_tracer_sees_finds_and_takes_out(
     card = first.locator("xpath=following-sibling::*[1]")
     await expect(card).to_be_visible()
     await expect(card).to_contain_text("Thế hệ 0")
-    await picture(page, tmp_path, "situation-chains")
+    await picture(page, tmp_path, "situation-chains", shown=True)
     # A branch is put away, and comes back.
     fold = page.locator("a.fold").first
     await fold.focus()

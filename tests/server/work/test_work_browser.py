@@ -120,7 +120,7 @@ async def test_a_day(
     await page.locator("form[data-ready]").wait_for()
     call = page.get_by_role("link", name="Gọi 0901 234 567")
     assert await call.get_attribute("href") == "tel:+84901234567"
-    await picture(page, tmp_path, "work-sheet")
+    await picture(page, tmp_path, "work-sheet", shown=True)
     await page.get_by_label("sốt").check()
     await page.get_by_label("Ghi chú").fill(NOTE)
     await page.get_by_role("button", name="Có triệu chứng").click()
