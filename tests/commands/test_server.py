@@ -76,7 +76,7 @@ def _running(home: Path, *arguments: str, **environment: str) -> Iterator[httpx.
 
 def test_private_keys_are_private(home: Path) -> None:
     files = [home / "root.pem", *(home / "secrets").glob("*.pem")]
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
@@ -212,6 +212,7 @@ def test_it_serves_publishes_and_stops(home: Path) -> None:
             Role.CONFIGURATION,
             Role.PERMISSION,
             Role.ANNOUNCEMENTS,
+            Role.AUDIT,
         }
 
 

@@ -26,6 +26,7 @@ from bluezone.protocol.handover import (
     HandoverState,
     handover_id,
 )
+from bluezone.protocol.intervals import vietnam_day
 from bluezone.protocol.sightings import SCAN_RECORD
 from bluezone.server.configuration import publish_configuration
 from bluezone.server.diagnosis.publication import export_keys
@@ -84,7 +85,12 @@ async def _decide(street: Street, sent: Handover, state: HandoverState) -> None:
     answer = await client.post(
         f"/v1/staff/inbox/{item['handover']}",
         headers=staff,
-        json={"state": state.value, "seen": item["revision"], "words": "Ở nhà, gọi trạm y tế."},
+        json={
+            "state": state.value,
+            "seen": item["revision"],
+            "words": "Ở nhà, gọi trạm y tế.",
+            "day": vietnam_day(street.clock.now()).isoformat(),
+        },
     )
     assert answer.is_success, answer.text
 
