@@ -1,6 +1,7 @@
 """What every test folder shares: a fresh database on each kind of store, and patience."""
 
 import asyncio
+import functools
 import os
 import secrets
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 from sqlalchemy.engine import make_url
@@ -20,6 +22,8 @@ from tests.postgres import PostgresServer
 # A busy machine is slow, not wrong: no test judges how long something takes.
 settings.register_profile("bluezone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bluezone")
+# Hundreds of tests open the same installation, and each time OpenSSL would prove its keys prime.
+serialization.load_pem_private_key = functools.lru_cache(100)(serialization.load_pem_private_key)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Phones around the real service, in the test's own process and on its clock."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -20,9 +22,10 @@ from bluezone.server.people.passwords import hash_password
 from tests.server.diagnosis import installation
 
 
-@pytest.fixture
-async def national(tmp_path: Path) -> AsyncIterator[installation.Service]:
-    roles = tmp_path / "roles"
+@pytest.fixture(scope="session")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Role keys of a day before, and their trust document: RSA keys take their time."""
+    roles = tmp_path_factory.mktemp("national") / "roles"
     for folder in ("secrets", "public"):
         (roles / folder).mkdir(mode=0o700, parents=True)
     root = role_keys.new_root()
@@ -32,8 +35,19 @@ async def national(tmp_path: Path) -> AsyncIterator[installation.Service]:
         role_keys.certify(certificates, 1, root)
     )
     role_keys.save_public_key(roles / role_keys.ROOT_PUBLIC, root.public_key())
-    database = f"sqlite+aiosqlite:///{tmp_path / 'service.sqlite'}"
-    password_hash = await hash_password(installation.PASSWORD)
+    return roles
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    return asyncio.run(hash_password(installation.PASSWORD))
+
+
+@pytest.fixture
+async def national(
+    tmp_path: Path, roles: Path, password_hash: str, sqlite_template: Path
+) -> AsyncIterator[installation.Service]:
+    database = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'service.sqlite')}"
     async with installation.running(
         tmp_path / "service", roles, database, password_hash
     ) as service:

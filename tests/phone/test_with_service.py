@@ -8,7 +8,7 @@ from bluezone.phone.service import ServiceError
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.server.configuration import publish_configuration
 from bluezone.server.diagnosis.publication import export_keys
-from tests.phone.street import Street, national  # noqa: F401 - a fixture
+from tests.phone.street import Street, national, password_hash, roles  # noqa: F401 - fixtures
 from tests.server.diagnosis import installation
 
 

@@ -131,12 +131,17 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """That of PASSWORD: hashing is slow on purpose, so once for all tests."""
+    return asyncio.run(hash_password(PASSWORD))
+
+
 @pytest.fixture
-def add_staff(services: Services) -> AddStaff:
+def add_staff(services: Services, password_hash: str) -> AddStaff:
     """Make an account with PASSWORD: of BA_DINH, an administrator of the nation."""
 
     async def add(name: str, role: StaffRole = StaffRole.HEALTH_WORKER, unit: str = "") -> None:
-        password_hash = await hash_password(PASSWORD)
         async with services.database.transaction() as session:
             await add_account(
                 session,

@@ -34,7 +34,7 @@ from bluezone.server.diagnosis.publication import export_keys
 from bluezone.server.evidence import service as evidence
 from bluezone.server.evidence.service import CaseVerdict
 from bluezone.server.evidence.tables import Commitment, EvidenceClaim, UsedEvidence
-from tests.phone.street import Street, national  # noqa: F401 - a fixture
+from tests.phone.street import Street, national, password_hash, roles  # noqa: F401 - fixtures
 from tests.server.diagnosis import installation
 
 DAY = 86_400

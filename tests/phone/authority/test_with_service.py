@@ -38,7 +38,7 @@ from bluezone.server.places import service as places
 from bluezone.server.places.rules import StationRow
 from bluezone.server.tracing import service as tracing
 from bluezone.server.tracing.tables import HandoverContent
-from tests.phone.street import Street, national  # noqa: F401 - a fixture
+from tests.phone.street import Street, national, password_hash, roles  # noqa: F401 - fixtures
 from tests.server.diagnosis import installation
 
 COMMUNE = "00004"

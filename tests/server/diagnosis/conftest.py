@@ -1,6 +1,5 @@
 """A whole service for each test."""
 
-import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -11,8 +10,7 @@ import structlog
 
 from bluezone.server import keys as role_keys
 from bluezone.server.logging import configure_logging
-from bluezone.server.people.passwords import hash_password
-from tests.server.diagnosis.installation import NOON, PASSWORD, Service, running
+from tests.server.diagnosis.installation import NOON, Service, running
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +26,6 @@ def role_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "public" / role_keys.TRUST_OBJECT).write_bytes(document)
     role_keys.save_public_key(home / role_keys.ROOT_PUBLIC, root.public_key())
     return home
-
-
-@pytest.fixture(scope="session")
-def password_hash() -> str:
-    return asyncio.run(hash_password(PASSWORD))
 
 
 @pytest.fixture

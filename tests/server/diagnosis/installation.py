@@ -38,10 +38,11 @@ from bluezone.server.people import service as people
 from bluezone.server.people.rules import Grant, StaffRole
 from bluezone.server.tables import metadata
 from bluezone.storage.lease import Lease
-from tests.server.conftest import BA_DINH, LIEN_CHIEU
+from tests.server.conftest import BA_DINH, LIEN_CHIEU, PASSWORD
+
+__all__ = ["PASSWORD"]
 
 NOON = 1_611_144_000  # 2021-01-20T12:00:00Z, on the export grid
-PASSWORD = "seven green buffaloes cross"
 
 
 @dataclass
