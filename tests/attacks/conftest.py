@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.phone.conftest import make_world, world
-from tests.server.diagnosis.conftest import password_hash, role_home, service
+from tests.server.conftest import password_hash
+from tests.server.diagnosis.conftest import role_home, service
 
 __all__ = ["make_world", "password_hash", "role_home", "service", "world"]
 
