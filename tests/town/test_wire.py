@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -15,9 +15,18 @@ OK = b'HTTP/1.1 200 OK\r\nETag: "1"\r\ncontent-length: 5\r\n\r\nhello'
 
 @asynccontextmanager
 async def _client(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    served: list[asyncio.Task[None]] = []
+
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve(reader, writer)
-        writer.close()
+        task = asyncio.current_task()
+        assert task
+        served.append(task)
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -28,6 +37,9 @@ async def _client(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
         ) as client,
     ):
         yield client
+    for one in served:
+        one.cancel()
+    await asyncio.gather(*served, return_exceptions=True)
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
