@@ -80,6 +80,8 @@ async def test_bad_input_is_said_beside_its_field_and_loses_nothing(
     assert "phút" in await refused(minutes="1441")
     assert "gần" in await refused(nearness="")
     assert "chữ cái" in await refused(name="12")
+    # Sealed with a longer name, the record would never open again, nor any list it is in.
+    assert "120 ký tự" in await refused(name="Lê Thị Tư " * 13)
     assert "5 chữ số" in await refused(unit="Ba Đình")
     assert await refused(unit="99999")
     # The case's own record as its contact.
