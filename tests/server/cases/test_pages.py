@@ -1,5 +1,6 @@
 """Cases on pages: taken down, shown, changed by two at once, closed, given a code."""
 
+import asyncio
 import re
 
 import pytest
@@ -218,3 +219,21 @@ async def test_a_long_list_is_read_page_by_page(services: Services, sign_in: Sig
             break
         address = more[1].replace("&amp;", "&")
     assert seen == names[::-1]
+
+
+async def test_of_two_who_open_a_case_of_one_person_at_once_one_is_told(
+    services: Services, sign_in: SignIn
+) -> None:
+    """Two open cases of one person would stay until somebody merged them by hand."""
+    lan = await sign_in()
+    await lan.post("/staff/cases/new", form())
+    address = (await lan.get("/staff/cases")).text
+    found = re.search(r"/staff/cases/(\d+)", address)
+    assert found
+    ended = {"seen": "0", "outcome": "recovered", "outcome_on": "2021-01-20"}
+    assert (await lan.post(f"/staff/cases/{found[1]}/close", ended)).status_code == 303
+    async with services.database.read() as session:
+        person = await session.scalar(select(Person.id))
+    again = form(same_as=str(person))
+    answers = await asyncio.gather(*(lan.post("/staff/cases/new", again) for _each in range(4)))
+    assert sorted(one.status_code for one in answers) == [303, 409, 409, 409]

@@ -20,6 +20,7 @@ from bluezone.server.cases.intake import COURSE_FIELDS, Intake, read_course, rea
 from bluezone.server.cases.rules import CaseSource, CaseStatus, CourseError, Outcome
 from bluezone.server.cases.service import Filters
 from bluezone.server.cases.tables import Case
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.contacts.showing import case_section
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
@@ -171,6 +172,7 @@ async def open_on_page(request: Request, services: Parts, staff: SignedIn) -> Re
     own = Register.open(services.settings.secrets_folder)
     try:
         async with services.database.transaction() as session:
+            await take_turn(session)
             (alike,) = await register.candidates(session, own, [(intake.details, intake.unit)])
             person = await _chosen(session, own, services, staff, intake, alike, texts)
             if person is None:
