@@ -11,7 +11,13 @@ from weakref import WeakSet
 from sqlalchemy import BigInteger, Integer, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -41,6 +47,10 @@ class StorageUnavailable(Exception):  # noqa: N818
     """The database is gone, busy or full: nothing was written, trying later may work."""
 
 
+class ValueImpossible(Exception):  # noqa: N818
+    """A number or text that no column takes: beyond 64 bits, or with NUL. Nothing was written."""
+
+
 class DatabaseUrlError(ValueError):
     """The address of the database is not one that can be used."""
 
@@ -63,12 +73,15 @@ class Database:
         """A session that commits on leaving and rolls back on any exception.
 
         On SQLite it is a writer from its first moment (BEGIN IMMEDIATE); on PostgreSQL it is
-        READ COMMITTED. Raises StorageUnavailable.
+        READ COMMITTED. Raises StorageUnavailable, ValueImpossible.
         """
         return self._session(self.engine, self._writer)
 
     def read(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A session on one consistent snapshot that writes nothing. Raises StorageUnavailable."""
+        """A session on one consistent snapshot that writes nothing.
+
+        Raises StorageUnavailable, ValueImpossible.
+        """
         return self._session(self._readers(), None)
 
     def _readers(self) -> AsyncEngine:
@@ -89,6 +102,12 @@ class Database:
                 session.begin(),
             ):
                 yield session
+        except DataError as error:
+            raise ValueImpossible(_reason(error)) from error
+        except OverflowError as error:
+            if "SQLite" not in str(error):  # "Python int too large to convert to SQLite INTEGER"
+                raise
+            raise ValueImpossible("OverflowError") from error
         except (DatabaseError, InterfaceError, PoolTimeout) as error:
             if isinstance(error, DatabaseError) and not _is_unavailable(error):
                 raise
