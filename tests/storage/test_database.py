@@ -171,3 +171,19 @@ async def test_a_number_that_no_column_takes_is_told_from_a_fault(
     with pytest.raises(ValueImpossible):
         async with database.transaction() as session:
             await session.scalar(select(JobRun.name).where(JobRun.started_at == number))
+
+
+async def test_who_writes_what_somebody_else_has_just_written_may_try_again(
+    database: Database,
+) -> None:
+    """Two requests that look before they write: for the slower one it is no fault of ours."""
+
+    async def write() -> None:
+        async with database.transaction() as session:
+            if await session.get(JobRun, "same") is None:
+                await asyncio.sleep(0.2)
+                session.add(JobRun(name="same", started_at=1))
+
+    answers = await asyncio.gather(write(), write(), return_exceptions=True)
+    assert {type(one) for one in answers} <= {type(None), StorageUnavailable}
+    assert await _count(database) == 1

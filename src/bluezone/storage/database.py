@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _WAIT_SECONDS: Final = 5  # for a connection, for a lock: a person is waiting for the answer
 _STATEMENT_SECONDS: Final = 60
+_UNIQUE_VIOLATION: Final = "23505"
 
 
 class Base(DeclarativeBase):
@@ -153,6 +154,9 @@ def _full_url(url: str) -> URL:
 
 
 def _is_unavailable(error: DatabaseError) -> bool:
+    # PostgreSQL: somebody else wrote the same at the same moment. SQLite has one writer.
+    if getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION:
+        return True
     # SQLite says that a file is damaged, or none of its own, with the bare class.
     return isinstance(error, OperationalError) or type(error.orig) is sqlite3.DatabaseError
 

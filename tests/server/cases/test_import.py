@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+from typing import Any
 
 import openpyxl
 import pytest
@@ -14,9 +15,9 @@ from bluezone.server.contacts import service as contacts
 from bluezone.server.contacts.tables import Exposure
 from bluezone.server.context import Services
 from bluezone.server.people.rules import StaffRole
-from bluezone.server.register import importing
+from bluezone.server.register import importing, rules
 from bluezone.server.register.import_pages import CHECKS_BY_ACCOUNT
-from bluezone.server.register.tables import ImportFile, Person
+from bluezone.server.register.tables import ImportFile, Person, PersonPair
 from tests.server.cases.conftest import Browser, SignIn, form
 from tests.server.conftest import BA_DINH, NGOC_HA, RunJob
 
@@ -239,3 +240,52 @@ async def test_a_list_of_contacts_finds_who_is_known_and_refuses_oneself(
         )
         assert len(list(met)) == 3  # one of them on two days
     assert sorted(row.rank for row in ranks.values() if row.rank is not None) == [0, 1]
+
+
+@sqlite
+async def test_a_couple_with_one_telephone_is_two_contacts(
+    services: Services, sign_in: SignIn
+) -> None:
+    """Taken for her husband, who met the case on the same day, she would be followed by nobody."""
+    lan = await sign_in()
+    await lan.post("/staff/cases/new", form())
+    async with services.database.read() as session:
+        reference = await session.scalar(select(Case.reference))
+    for name in ("Lê Văn Hoà", "Trần Thị Mai"):
+        list_ = (
+            "Họ tên,SĐT,Năm sinh,Xã,Mã ca bệnh,Ngày tiếp xúc\n"
+            f"{name},0912345678,1980,00004,{reference},18/1/2021\n"
+        )
+        file = {"file": ("tx.csv", list_.encode())}
+        address = (await lan.post("/staff/contacts/import", files=file)).headers["location"]
+        assert (await lan.post(address)).status_code == 303
+        assert "<strong>1</strong> người mới" in (await lan.get(address)).text
+
+
+@sqlite
+async def test_the_telephone_of_a_factory_in_every_row_takes_no_hours(
+    services: Services, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows compared with all others, and with all who are stored: fifty thousand rows that
+    share a number are a thousand million comparisons, and as many pairs to look at."""
+    lan = await sign_in()
+    compared = 0
+    likeness = rules.likeness
+
+    def counting(*given: Any, **named: Any) -> Any:
+        nonlocal compared
+        compared += 1
+        return likeness(*given, **named)
+
+    monkeypatch.setattr(rules, "likeness", counting)
+    for number in range(2):
+        words = [f"{chr(97 + at % 26)}{chr(97 + at // 26)}x{number * 'y'}" for at in range(300)]
+        list_ = "Họ tên,SĐT,Năm sinh\n"
+        list_ += "".join(f"Công Nhân {word},0901234567,1990\n" for word in words)
+        address = await hand_in(lan, list_.encode())
+        assert (await lan.post(address)).status_code == 303
+    assert (await counted(services))[0] == 600
+    assert compared < 600 * 4 * rules.SHARED_AT_MOST
+    async with services.database.read() as session:
+        pairs = await session.scalar(select(func.count()).select_from(PersonPair))
+    assert 0 < (pairs or 0) <= 600 * rules.SHARED_AT_MOST

@@ -325,7 +325,9 @@ def _met_before(
                 )
             row = replace(row, first=other.first or other.number)
     for key in keys:
-        seen.setdefault(key, []).append(row)
+        same = seen.setdefault(key, [])
+        if len(same) < rules.SHARED_AT_MOST:
+            same.append(row)
     return row
 
 

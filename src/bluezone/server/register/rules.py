@@ -141,6 +141,9 @@ class Token(IntEnum):
     NAME_AND_COMMUNE = 7
 
 
+# Beyond so many people something says no more who they are: the telephone of a factory stands in
+# each of its thousand rows, and comparing all with all would take hours.
+SHARED_AT_MOST: Final = 20
 # By which doubles meet. Not by the name alone: thousands are called Nguyễn Văn Hùng.
 COMPARED: Final = frozenset(
     {Token.NAME_AND_YEAR, Token.NAME_AND_COMMUNE, Token.PHONE, Token.IDENTITY}
@@ -221,6 +224,7 @@ class Likeness:
 
     score: float
     reasons: tuple[str, ...]
+    same_name: bool = False
 
 
 def likeness(one: Details, other: Details, *, same_commune: bool) -> Likeness:
@@ -251,4 +255,4 @@ def likeness(one: Details, other: Details, *, same_commune: bool) -> Likeness:
         reasons.append(_("the same commune"))
     if one.sex and other.sex and one.sex != other.sex:
         score -= 0.3
-    return Likeness(round(max(0.0, min(1.0, score)), 2), tuple(reasons))
+    return Likeness(round(max(0.0, min(1.0, score)), 2), tuple(reasons), same_name)
