@@ -122,7 +122,13 @@ def test_a_picture_that_would_fill_the_memory_is_no_png() -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_wrong_period_is_said_and_nothing_typed_is_lost(reader: SignIn) -> None:
     lan = await reader("lan", unit=LIEN_CHIEU)
-    for since, until in (("2021-01-20", "2021-01-01"), ("soon", ""), ("2019-01-01", "2021-01-01")):
+    for since, until in (
+        ("2021-01-20", "2021-01-01"),
+        ("soon", ""),
+        ("2019-01-01", "2021-01-01"),
+        ("", "0001-01-01"),  # there is no day before it
+        ("9999-12-01", "9999-12-31"),
+    ):
         text = (await lan.get(f"/staff/situation?since={since}&until={until}", 400)).text
         assert 'role="alert"' in text
         assert f'value="{since}"' in text
