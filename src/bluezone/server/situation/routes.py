@@ -34,6 +34,7 @@ NAMED_AT_MOST: Final = 500
 LISTED_AT_MOST: Final = 100
 ZOOMS: Final = (50, 75, 100, 150, 200)
 # One picture may ask the database for a lot; a person clicks slower than this.
+PAGES_BY_ACCOUNT: Final = Rule("situation pages", 600, 3600)
 FILES_BY_ACCOUNT: Final = Rule("situation files", 120, 3600)
 # One after the other: each takes some hundred megabytes while it is painted.
 _PAINTER: Final = ThreadPoolExecutor(1, "painter")
@@ -61,7 +62,11 @@ class Asked:
     def or_usual(
         self, request: Request, staff: Staff, services: Services
     ) -> tuple[Selection, dict[str, Any]]:
-        """The selection, or the usual one with what is wrong; and what the form shows."""
+        """The selection, or the usual one with what is wrong; and what the form shows.
+
+        Raises Refused (404, 429).
+        """
+        services.limits.spend(PAGES_BY_ACCOUNT, str(staff.account_id))
         problem = ""
         try:
             selection = self.selection(staff, services)
