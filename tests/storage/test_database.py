@@ -10,7 +10,13 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from bluezone.server.jobs import JobRun
-from bluezone.storage.database import Database, DatabaseUrlError, StorageUnavailable, upsert
+from bluezone.storage.database import (
+    Database,
+    DatabaseUrlError,
+    StorageUnavailable,
+    ValueImpossible,
+    upsert,
+)
 
 
 async def _count(database: Database) -> int:
@@ -155,3 +161,29 @@ async def test_an_error_names_no_value(database: Database) -> None:
                 {"name": "very-secret-value"},
             )
     assert "very-secret-value" not in str(caught.value).split("DETAIL")[0]
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**30])
+async def test_a_number_that_no_column_takes_is_told_from_a_fault(
+    database: Database, number: int
+) -> None:
+    """An address with twenty digits is a mistake of whoever typed it, and none of ours."""
+    with pytest.raises(ValueImpossible):
+        async with database.transaction() as session:
+            await session.scalar(select(JobRun.name).where(JobRun.started_at == number))
+
+
+async def test_who_writes_what_somebody_else_has_just_written_may_try_again(
+    database: Database,
+) -> None:
+    """Two requests that look before they write: for the slower one it is no fault of ours."""
+
+    async def write() -> None:
+        async with database.transaction() as session:
+            if await session.get(JobRun, "same") is None:
+                await asyncio.sleep(0.2)
+                session.add(JobRun(name="same", started_at=1))
+
+    answers = await asyncio.gather(write(), write(), return_exceptions=True)
+    assert {type(one) for one in answers} <= {type(None), StorageUnavailable}
+    assert await _count(database) == 1

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from bluezone.protocol.upload import Refusal
 from bluezone.server.keys import KeyUnavailable
-from bluezone.storage.database import StorageUnavailable
+from bluezone.storage.database import StorageUnavailable, ValueImpossible
 from bluezone.storage.objects import ObjectStoreFull
 from bluezone.web.catalogue import _, in_all_languages
 
@@ -54,6 +54,7 @@ EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = (
     HTTPException,
     RequestValidationError,
     StorageUnavailable,
+    ValueImpossible,
     ObjectStoreFull,
     KeyUnavailable,
 )
@@ -80,7 +81,11 @@ def as_refused(error: Exception) -> Refused:
                 _("This address does not take that kind of request."),
                 headers=dict(error.headers or {}),
             )
-        case RequestValidationError() | HTTPException(status_code=400 | 413 | 422):
+        case (
+            RequestValidationError()
+            | ValueImpossible()
+            | HTTPException(status_code=400 | 413 | 422)
+        ):
             return Refused(400, "bad-request", _("The request is incomplete or malformed."))
         case _:
             return Refused(

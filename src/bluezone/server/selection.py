@@ -110,6 +110,9 @@ def _path(code: str, scope: Scope) -> str:
 
 def _day(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text.strip())
+        day = dt.date.fromisoformat(text.strip())
+        if not 2000 <= day.year <= 2200:  # days before and after it are counted, too
+            raise ValueError
+        return day
     except ValueError:
         raise Refused(422, "period", _("A day looks like 2021-02-28: year, month, day.")) from None

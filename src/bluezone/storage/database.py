@@ -11,7 +11,13 @@ from weakref import WeakSet
 from sqlalchemy import BigInteger, Integer, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -19,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _WAIT_SECONDS: Final = 5  # for a connection, for a lock: a person is waiting for the answer
 _STATEMENT_SECONDS: Final = 60
+_UNIQUE_VIOLATION: Final = "23505"
 
 
 class Base(DeclarativeBase):
@@ -39,6 +46,10 @@ class Base(DeclarativeBase):
 
 class StorageUnavailable(Exception):  # noqa: N818
     """The database is gone, busy or full: nothing was written, trying later may work."""
+
+
+class ValueImpossible(Exception):  # noqa: N818
+    """A number or text that no column takes: beyond 64 bits, or with NUL. Nothing was written."""
 
 
 class DatabaseUrlError(ValueError):
@@ -63,12 +74,15 @@ class Database:
         """A session that commits on leaving and rolls back on any exception.
 
         On SQLite it is a writer from its first moment (BEGIN IMMEDIATE); on PostgreSQL it is
-        READ COMMITTED. Raises StorageUnavailable.
+        READ COMMITTED. Raises StorageUnavailable, ValueImpossible.
         """
         return self._session(self.engine, self._writer)
 
     def read(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A session on one consistent snapshot that writes nothing. Raises StorageUnavailable."""
+        """A session on one consistent snapshot that writes nothing.
+
+        Raises StorageUnavailable, ValueImpossible.
+        """
         return self._session(self._readers(), None)
 
     def _readers(self) -> AsyncEngine:
@@ -89,6 +103,12 @@ class Database:
                 session.begin(),
             ):
                 yield session
+        except DataError as error:
+            raise ValueImpossible(_reason(error)) from error
+        except OverflowError as error:
+            if "SQLite" not in str(error):  # "Python int too large to convert to SQLite INTEGER"
+                raise
+            raise ValueImpossible("OverflowError") from error
         except (DatabaseError, InterfaceError, PoolTimeout) as error:
             if isinstance(error, DatabaseError) and not _is_unavailable(error):
                 raise
@@ -134,6 +154,9 @@ def _full_url(url: str) -> URL:
 
 
 def _is_unavailable(error: DatabaseError) -> bool:
+    # PostgreSQL: somebody else wrote the same at the same moment. SQLite has one writer.
+    if getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION:
+        return True
     # SQLite says that a file is damaged, or none of its own, with the bare class.
     return isinstance(error, OperationalError) or type(error.orig) is sqlite3.DatabaseError
 

@@ -3,18 +3,21 @@
 import asyncio
 import io
 import re
+from typing import Any
 
 import openpyxl
 import pytest
 from sqlalchemy import func, select
 
+from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.cases.tables import Case
 from bluezone.server.contacts import service as contacts
 from bluezone.server.contacts.tables import Exposure
 from bluezone.server.context import Services
 from bluezone.server.people.rules import StaffRole
-from bluezone.server.register import importing
-from bluezone.server.register.tables import ImportFile, Person
+from bluezone.server.register import importing, rules
+from bluezone.server.register.import_pages import CHECKS_BY_ACCOUNT
+from bluezone.server.register.tables import ImportFile, Person, PersonPair
 from tests.server.cases.conftest import Browser, SignIn, form
 from tests.server.conftest import BA_DINH, NGOC_HA, RunJob
 
@@ -145,11 +148,38 @@ async def test_a_known_person_elsewhere_is_counted_and_not_shown(
     shown = (await lan.get(address)).text
     assert "đơn vị bạn không xem được" in shown
     assert "Ngọc Hà" not in shown
+    # So a list of one row is a question about somebody: written down, and not asked without end.
+    async with services.database.read() as session:
+        entries = list(await session.scalars(select(AuditEntry.detail)))
+    assert "cases checked: 1 rows, 0 known, 1 elsewhere" in entries
+    for _each in range(CHECKS_BY_ACCOUNT.burst - 1):
+        services.limits.count(CHECKS_BY_ACCOUNT, str(lan.staff.account_id))
+    again = await lan.post("/staff/cases/import", files={"file": ("x.csv", b"name\nAn\n")})
+    assert again.status_code == 429
     assert (await hoa.client.get(address)).status_code == 200  # still lan's browser
     minh = await sign_in("minh")
     assert (await minh.get(address)).status_code == 404  # a colleague's file is not mine
     lab = await sign_in("lab", StaffRole.LABORATORY)
     assert (await lab.get("/staff/cases/import")).status_code == 403
+
+
+@sqlite
+async def test_a_laboratory_is_not_told_who_is_known(sign_in: SignIn) -> None:
+    """It sees its own results and nobody's record: whoever handed in names with an invented
+    sample, and looked at what the check counted, would learn who is a case or a contact."""
+    lan = await sign_in()
+    assert (await lan.post("/staff/cases/new", form())).status_code == 303
+    lab = await sign_in("lab", StaffRole.LABORATORY)
+    list_ = "Mã mẫu,Họ tên,SĐT,Ngày sinh,Ngày lấy mẫu,Kết quả\n"
+    known = "M1,Nguyễn Văn An,0901234567,17/5/1990,18/1/2021,âm tính\n"
+    shown = []
+    for row in (known, known.replace("Nguyễn Văn An,0901234567", "Lê Thị Ba,0907654321")):
+        file = {"file": ("x.csv", (list_ + row).encode(), "text/csv")}
+        answer = await lab.post("/staff/results/file", files=file)
+        text = (await lab.get(answer.headers["location"])).text
+        assert 'id="good">1<' in text
+        shown.append(re.sub(r"[0-9a-f]{32,}", "", text))
+    assert shown[0] == shown[1]
 
 
 @sqlite
@@ -210,3 +240,52 @@ async def test_a_list_of_contacts_finds_who_is_known_and_refuses_oneself(
         )
         assert len(list(met)) == 3  # one of them on two days
     assert sorted(row.rank for row in ranks.values() if row.rank is not None) == [0, 1]
+
+
+@sqlite
+async def test_a_couple_with_one_telephone_is_two_contacts(
+    services: Services, sign_in: SignIn
+) -> None:
+    """Taken for her husband, who met the case on the same day, she would be followed by nobody."""
+    lan = await sign_in()
+    await lan.post("/staff/cases/new", form())
+    async with services.database.read() as session:
+        reference = await session.scalar(select(Case.reference))
+    for name in ("Lê Văn Hoà", "Trần Thị Mai"):
+        list_ = (
+            "Họ tên,SĐT,Năm sinh,Xã,Mã ca bệnh,Ngày tiếp xúc\n"
+            f"{name},0912345678,1980,00004,{reference},18/1/2021\n"
+        )
+        file = {"file": ("tx.csv", list_.encode())}
+        address = (await lan.post("/staff/contacts/import", files=file)).headers["location"]
+        assert (await lan.post(address)).status_code == 303
+        assert "<strong>1</strong> người mới" in (await lan.get(address)).text
+
+
+@sqlite
+async def test_the_telephone_of_a_factory_in_every_row_takes_no_hours(
+    services: Services, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows compared with all others, and with all who are stored: fifty thousand rows that
+    share a number are a thousand million comparisons, and as many pairs to look at."""
+    lan = await sign_in()
+    compared = 0
+    likeness = rules.likeness
+
+    def counting(*given: Any, **named: Any) -> Any:
+        nonlocal compared
+        compared += 1
+        return likeness(*given, **named)
+
+    monkeypatch.setattr(rules, "likeness", counting)
+    for number in range(2):
+        words = [f"{chr(97 + at % 26)}{chr(97 + at // 26)}x{number * 'y'}" for at in range(300)]
+        list_ = "Họ tên,SĐT,Năm sinh\n"
+        list_ += "".join(f"Công Nhân {word},0901234567,1990\n" for word in words)
+        address = await hand_in(lan, list_.encode())
+        assert (await lan.post(address)).status_code == 303
+    assert (await counted(services))[0] == 600
+    assert compared < 600 * 4 * rules.SHARED_AT_MOST
+    async with services.database.read() as session:
+        pairs = await session.scalar(select(func.count()).select_from(PersonPair))
+    assert 0 < (pairs or 0) <= 600 * rules.SHARED_AT_MOST

@@ -1,5 +1,6 @@
 """Results: each counts once, opens and ends cases, contradicts aloud, and is one laboratory's."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -176,3 +177,13 @@ async def test_a_result_that_cannot_be_is_refused_with_all_that_came_with_it(
     answer = await client.post("/v1/staff/results", headers=headers, json=body)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert (await stored(services))[2] == 0
+
+
+async def test_what_arrives_five_times_at_once_is_one_result_one_person_one_case(
+    services: Services, lab: Any
+) -> None:
+    """A program that lost its line sends everything again before the first answer is there."""
+    receipts = await asyncio.gather(*(lab(result()) for _again in range(5)))
+    assert sorted(receipts) == [["known"]] * 4 + [["taken"]]
+    cases, results, people = await stored(services)
+    assert (len(cases), len(results), people) == (1, 1, 1)

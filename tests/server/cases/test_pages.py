@@ -1,5 +1,6 @@
 """Cases on pages: taken down, shown, changed by two at once, closed, given a code."""
 
+import asyncio
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from sqlalchemy import select
 
 from bluezone.clock import ManualClock
 from bluezone.server.audit.tables import AuditEntry
+from bluezone.server.cases.routes import TAKEN_BY_ACCOUNT
 from bluezone.server.cases.tables import Case, CaseEvent
 from bluezone.server.context import Services
 from bluezone.server.diagnosis.tables import Code
@@ -218,3 +220,41 @@ async def test_a_long_list_is_read_page_by_page(services: Services, sign_in: Sig
             break
         address = more[1].replace("&amp;", "&")
     assert seen == names[::-1]
+
+
+async def test_of_two_who_open_a_case_of_one_person_at_once_one_is_told(
+    services: Services, sign_in: SignIn
+) -> None:
+    """Two open cases of one person would stay until somebody merged them by hand."""
+    lan = await sign_in()
+    await lan.post("/staff/cases/new", form())
+    address = (await lan.get("/staff/cases")).text
+    found = re.search(r"/staff/cases/(\d+)", address)
+    assert found
+    ended = {"seen": "0", "outcome": "recovered", "outcome_on": "2021-01-20"}
+    assert (await lan.post(f"/staff/cases/{found[1]}/close", ended)).status_code == 303
+    async with services.database.read() as session:
+        person = await session.scalar(select(Person.id))
+    again = form(same_as=str(person))
+    answers = await asyncio.gather(*(lan.post("/staff/cases/new", again) for _each in range(4)))
+    assert sorted(one.status_code for one in answers) == [303, 409, 409, 409]
+
+
+@sqlite
+async def test_to_ask_whether_somebody_is_known_elsewhere_is_written_down_and_limited(
+    services: Services, sign_in: SignIn
+) -> None:
+    """The form of a new case says that a name is in a register that one does not see, and keeps
+    nothing until somebody chooses: asked so, it was a search that left no trace."""
+    hoa = await sign_in("hoa", unit=NGOC_HA)
+    there = form(commune="Ngọc Hà, Ba Đình, Hà Nội")
+    assert (await hoa.post("/staff/cases/new", there)).status_code == 303
+    lan = await sign_in()
+    asked = await lan.post("/staff/cases/new", form())
+    assert asked.status_code == 200
+    async with services.database.read() as session:
+        details = list(await session.scalars(select(AuditEntry.detail)))
+    assert details[-1] == "persons alike: 0, and elsewhere"
+    for _each in range(TAKEN_BY_ACCOUNT.burst):
+        services.limits.count(TAKEN_BY_ACCOUNT, str(lan.staff.account_id))
+    assert (await lan.post("/staff/cases/new", form())).status_code == 429

@@ -80,8 +80,15 @@ async def test_bad_input_is_said_beside_its_field_and_loses_nothing(
     assert "phút" in await refused(minutes="1441")
     assert "gần" in await refused(nearness="")
     assert "chữ cái" in await refused(name="12")
+    # Sealed with a longer name, the record would never open again, nor any list it is in.
+    assert "120 ký tự" in await refused(name="Lê Thị Tư " * 13)
     assert "5 chữ số" in await refused(unit="Ba Đình")
     assert await refused(unit="99999")
+    # The last night of all calendars has no morning after.
+    visit = f"/staff/people/{case.person_id}"
+    times = {"day": "9999-12-31", "start": "10:00", "end": "08:00"}
+    late = await lan.post(f"{visit}/visits", visit, **times, place="Chợ", kind="market")
+    assert late.status_code == 422
     # The case's own record as its contact.
     own = str(case.person_id)
     answer = await lan.post(path, path, **MET, name="Phạm Văn Ba", person=own)

@@ -174,6 +174,17 @@ async def test_guessing_is_stopped_by_address(
     assert "Retry-After" in stopped.headers
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_volley_of_guesses_is_stopped_too(
+    client: httpx.AsyncClient, person: int, lan: Headers
+) -> None:
+    """A limit that is looked at before the search and paid after it lets a volley through."""
+    code = (await issue(client, person, lan)).json()["code"]
+    volley = [f"{number:012}" for number in range(40)]
+    answers = await asyncio.gather(*(ask(client, digits) for digits in [*volley, code]))
+    assert answers[-1].status_code == 429
+
+
 async def test_only_who_sees_a_record_gives_a_code_for_it(
     client: httpx.AsyncClient,
     services: Services,

@@ -9,6 +9,9 @@ from sqlalchemy import select, text
 
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.context import Services
+from bluezone.server.linelists import reports, searching
+from bluezone.server.linelists.rules import By, Every, List, Search, Wanted
+from bluezone.server.linelists.tables import ReportSchedule, SavedSearch
 from bluezone.server.people import administration, rules
 from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
 from bluezone.server.people.service import Colleague, grants_of
@@ -214,6 +217,10 @@ async def test_who_leaves_has_nothing_any_more(
             session, worker, unit=BA_DINH, name="Đội một", automatic=False, now=NOON
         )
         await teams.add_member(session, team, Colleague(number, "lan", BA_DINH))
+        # What was sought is a name, and nobody else could ever delete it.
+        await searching.save(session, services, worker, "x", Search(by=By.PERSON, text="Bình"))
+        wanted = Wanted(list=List.CASES)
+        await reports.schedule(session, services, worker, wanted, Every.DAY, None)
     ended = await client.post(f"/v1/staff/accounts/{number}/end", headers=quan)
     assert ended.json() == {"released_tasks": 1}
     assert (await client.get("/v1/staff/inbox", headers=lan)).status_code == 401
@@ -227,10 +234,13 @@ async def test_who_leaves_has_nothing_any_more(
             ("done", number),
             ("open", number + 1),
         ]
-        assert (await session.scalars(select(TeamMember))).all() == []
+        for gone in (TeamMember, SavedSearch, ReportSchedule):
+            assert (await session.scalars(select(gone))).all() == []
         events = (await session.scalars(select(TaskEvent))).all()
         assert [(one.task_id, one.kind) for one in events] == [(tasks[0].id, "released")]
-        entry = (await session.scalars(select(AuditEntry).order_by(AuditEntry.at.desc()))).first()
+        entry = (
+            await session.scalars(select(AuditEntry).order_by(AuditEntry.sequence.desc()))
+        ).first()
         assert entry is not None
         assert (entry.action, entry.subject) == ("delete", f"account:{number}")
     # The administrator still finds whom the audit names; nobody gives an ended account anything.

@@ -127,6 +127,24 @@ async def test_an_invitation_does_not_outlive_the_right_to_invite(
         assert (await session.scalars(select(StaffInvitation))).all() == []
 
 
+async def test_a_link_gives_no_password_to_an_account_without_a_role(
+    client: httpx.AsyncClient,
+    services: Services,
+    add_staff: AddStaff,
+    bearer: SignInAs,
+    quan: dict[str, str],
+) -> None:
+    """An administrator who has lost the office could keep a way in, for when there is a role
+    again; and the page broke over an account of no unit."""
+    await add_staff("lan")
+    path = f"/v1/staff/accounts/{await account_id(services, 'lan')}"
+    made = (await client.post(f"{path}/renew", headers=quan)).json()["link"]
+    grant = {"role": "health-worker", "unit": "00004"}
+    assert (await client.post(f"{path}/grants/take", headers=quan, json=grant)).status_code == 204
+    assert (await look(client, made)).status_code == 404
+    assert (await join(client, made)).status_code == 404
+
+
 @on_one_store
 @pytest.mark.parametrize(
     ("fields", "status"),

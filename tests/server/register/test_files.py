@@ -108,6 +108,47 @@ def test_bad_workbooks_are_refused_in_words() -> None:
     assert "unpacks to too much" in refused.value.message
 
 
+def changed(content: bytes, **parts: bytes) -> bytes:
+    """A workbook with other content in some of its parts (`sheet`, `styles`, `types`)."""
+    paths = {
+        "sheet": "xl/worksheets/sheet1.xml",
+        "styles": "xl/styles.xml",
+        "types": "[Content_Types].xml",
+    }
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as old,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        others = {paths[name]: part for name, part in parts.items()}
+        for one in old.namelist():
+            new.writestr(one, others.get(one, old.read(one)))
+    return out.getvalue()
+
+
+@pytest.mark.timeout(30)
+def test_a_small_workbook_takes_no_hours_and_no_gigabytes() -> None:
+    """A row that says it is the ten-thousand-millionth; rows that are empty but wide; a style
+    sheet of half a gigabyte, in its own name and in a sheet's. Each is a file of some kilobytes."""
+    whole = workbook(["a", "b"], ["1", "2"])
+    sheet = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    last = b'<sheetData><row r="9999999999"><c r="A1" t="n"><v>1</v></c></row></sheetData>'
+    wide = b"<sheetData>" + b'<row><c r="ZZZ1"/></row>' * 200_000 + b"</sheetData>"
+    huge = b"<x>" + b" " * (files._MAX_PART + 1) + b"</x>"
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        types = archive.read("[Content_Types].xml")
+    hidden = types.replace(b"/xl/workbook.xml", b"/xl/worksheets/sheet1.xml")
+    for content in (
+        changed(whole, sheet=sheet + last + b"</worksheet>"),
+        changed(whole, sheet=sheet + wide + b"</worksheet>"),
+        changed(whole, styles=huge),
+        changed(whole, types=hidden, sheet=huge),
+    ):
+        with pytest.raises(FileError):
+            for _row in read_table(content).rows:
+                pass
+
+
 def test_a_million_rows_are_refused_after_the_limit_and_one_row_is_a_file() -> None:
     assert list(read_table(b"name\nAn\n").rows) == [(1, ["name"]), (2, ["An"])]
     rows = read_table(b"name\n" + b"An\n" * 1_000_000).rows

@@ -1,5 +1,6 @@
 """Doubles: made one with all that they had, made two again exactly, or told apart for good."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -8,6 +9,9 @@ from sqlalchemy import select
 
 from bluezone.server.cases.tables import Case
 from bluezone.server.context import Services
+from bluezone.server.errors import Refused
+from bluezone.server.people.scope import EVERYWHERE
+from bluezone.server.register import merging
 from bluezone.server.register import service as register
 from bluezone.server.register.service import Register
 from bluezone.server.register.tables import Merge, Person
@@ -164,3 +168,30 @@ async def test_told_apart_is_remembered_and_a_stale_look_is_refused(
             session, own, person, own.details(person), unit=person.unit, seen=0, now=services.now
         )
     assert not HANDLES.search((await lan.get("/staff/duplicates")).text)  # nobody is asked again
+
+
+async def test_two_records_never_lead_to_each_other(services: Services, sign_in: SignIn) -> None:
+    """Merged both ways at once, by whoever guesses the revision that the first merge leaves, each
+    would lead to the other, and whoever opens one would never come to an end."""
+    lan = await sign_in()
+    one, other = map(int, await two_records(lan))
+    async with services.database.read() as session:
+        rows = await register.people(session, [one, other])
+    seen = {number: row.revision for number, row in rows.items()}
+
+    async def merge(kept: int, merged: int, later: int) -> None:
+        async with services.database.transaction() as session:
+            await merging.merge(
+                session, services, lan.staff, kept_id=kept, merged_id=merged,
+                kept_seen=seen[kept] + later, merged_seen=seen[merged] + later,
+            )  # fmt: skip
+            await asyncio.sleep(0.3)
+
+    first = asyncio.create_task(merge(one, other, 0))
+    await asyncio.sleep(0.1)
+    with pytest.raises(Refused) as refused:
+        await merge(other, one, 1)
+    assert refused.value.status_code in (409, 422)
+    await first
+    async with services.database.read() as session:
+        assert (await register.get(session, EVERYWHERE, other)).id == one

@@ -114,6 +114,14 @@ def test_details_come_into_their_normal_form() -> None:
         ({"birth": "2021-02-30"}, "birth"),
         ({"birth": "2021-01-21"}, "birth"),
         ({"birth": "1800"}, "birth"),
+        # What is longer than a record takes would be sealed, and never open again.
+        ({"name": "Lan " * 31}, "name"),
+        ({"name": "\u0958" * 120}, "name"),  # twice as long in its normal form
+        ({"address": "x" * 301}, "address"),
+        ({"occupation": "x" * 121}, "occupation"),
+        ({"workplace": "x" * 301}, "workplace"),
+        ({"note": "x" * 501}, "note"),
+        ({"language": "x" * 6}, "language"),
     ],
 )
 def test_what_cannot_be_names_its_field(changes: dict[str, str], field: str) -> None:

@@ -7,6 +7,8 @@ from sqlalchemy import select
 
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.context import Services
+from bluezone.server.errors import Refused
+from bluezone.server.situation import svg
 from tests.server.conftest import BA_DINH, LIEN_CHIEU, NGOC_HA
 from tests.server.situation.conftest import Reader
 from tests.server.situation.outbreak import Outbreak
@@ -106,10 +108,27 @@ async def test_files_carry_marks_and_are_written_down(
     assert [entry.action for entry in entries] == ["export"] * 3
 
 
+def test_a_picture_that_would_fill_the_memory_is_no_png() -> None:
+    """The chains of a province over a year are ten gigabytes of pixels, and one click away."""
+    for width, height in ((11_000, 52_000), (1_500, 52_000)):
+        with pytest.raises(Refused) as refused:
+            svg.png(svg.document(width, height, "", title="x"))
+        assert refused.value.error == "picture-too-large"
+    drawn = svg.png(svg.document(2_000, 10_000, "", title="x"))  # less fine than others
+    width, height = (int.from_bytes(drawn[at : at + 4]) for at in (16, 20))
+    assert 20_000_000 < width * height < svg.MOST_PIXELS + 10_000
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_wrong_period_is_said_and_nothing_typed_is_lost(reader: SignIn) -> None:
     lan = await reader("lan", unit=LIEN_CHIEU)
-    for since, until in (("2021-01-20", "2021-01-01"), ("soon", ""), ("2019-01-01", "2021-01-01")):
+    for since, until in (
+        ("2021-01-20", "2021-01-01"),
+        ("soon", ""),
+        ("2019-01-01", "2021-01-01"),
+        ("", "0001-01-01"),  # there is no day before it
+        ("9999-12-01", "9999-12-31"),
+    ):
         text = (await lan.get(f"/staff/situation?since={since}&until={until}", 400)).text
         assert 'role="alert"' in text
         assert f'value="{since}"' in text

@@ -30,6 +30,7 @@ from bluezone.server.cases.service import (
 )
 from bluezone.server.cases.tables import Case, CaseEvent
 from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people.rules import Staff
@@ -70,6 +71,7 @@ async def open_case(
     note: str = "",
 ) -> Case:
     """A new case of a person. Raises CourseError; Refused (409): there is an open one."""
+    await take_turn(session)  # of two who open one at once, one is told
     known = await open_cases(session, [person.id])
     if person.id in known:
         raise Refused(
@@ -217,6 +219,7 @@ async def reopen_case(
 
     Raises as change_case; Refused (409) if the person has another open case.
     """
+    await take_turn(session)
     case = await case_of(session, staff.scope, case_id)
     if CaseStatus(case.status) in rules.OPEN:
         raise rules.CourseError("status", _("This case is open."))

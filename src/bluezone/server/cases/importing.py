@@ -106,7 +106,10 @@ def _read_case(cells: Cells, details: Details) -> Course:
 async def _recognise_cases(
     session: AsyncSession, _services: Services, staff: Staff, ready: Sequence[Ready[Course]]
 ) -> Mapping[int, int]:
-    """Who looks alike and has a case that went just like this one is the same person."""
+    """Who looks alike and has a case that went just like this one is the same person.
+
+    Not without the name: a family has one telephone, and falls ill together.
+    """
     open_rows = [one for one in ready if one.same is None]
     ids = {other.person_id for one in open_rows for other in one.alike}
     courses = {
@@ -117,7 +120,9 @@ async def _recognise_cases(
         one.row.number: other.person_id
         for one in open_rows
         for other in reversed(one.alike)  # so that the likeliest is the one that counts
-        if staff.scope.covers(other.unit) and _same_illness(courses, other.person_id, one)
+        if other.likeness.same_name
+        and staff.scope.covers(other.unit)
+        and _same_illness(courses, other.person_id, one)
     }
 
 

@@ -17,6 +17,7 @@ from bluezone.server.cases.importing import RESULTS, hand_in, ready_rows
 from bluezone.server.cases.laboratory import Sample
 from bluezone.server.cases.routes import shown_day
 from bluezone.server.cases.rules import Method, Result
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.context import Parts
 from bluezone.server.errors import Refused
 from bluezone.server.pages import page
@@ -101,6 +102,7 @@ async def results(request: Request, services: Parts, staff: SignedIn) -> Respons
         raise Refused(422, "sample-twice", _("The same sample comes twice in what was sent."))
     own = Register.open(services.settings.secrets_folder)
     async with services.database.transaction() as session:
+        await take_turn(session)  # sent twice at once, a sample still counts once
         alike = await register.candidates(
             session, own, [(details, unit) for details, unit, _sample in rows]
         )

@@ -20,9 +20,11 @@ from bluezone.server.cases.intake import COURSE_FIELDS, Intake, read_course, rea
 from bluezone.server.cases.rules import CaseSource, CaseStatus, CourseError, Outcome
 from bluezone.server.cases.service import Filters
 from bluezone.server.cases.tables import Case
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.contacts.showing import case_section
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
+from bluezone.server.limits import Rule
 from bluezone.server.messaging import service as messaging
 from bluezone.server.pages import page, sentence
 from bluezone.server.people.rules import Staff, StaffRole
@@ -35,6 +37,7 @@ from bluezone.server.register.service import Candidate, Register
 from bluezone.server.register.tables import Person
 from bluezone.web.catalogue import _
 
+TAKEN_BY_ACCOUNT: Final = Rule("cases taken down by account", 600, 3600)
 _DOUBLES_SHOWN: Final = 5
 _MAX_NOTE: Final = 500
 _DONE: Final = {
@@ -170,12 +173,19 @@ async def open_on_page(request: Request, services: Parts, staff: SignedIn) -> Re
     assert intake.details is not None and intake.course is not None  # noqa: S101, PT018
     own = Register.open(services.settings.secrets_folder)
     try:
+        services.limits.spend(TAKEN_BY_ACCOUNT, str(staff.account_id))
         async with services.database.transaction() as session:
+            await take_turn(session)
             (alike,) = await register.candidates(session, own, [(intake.details, intake.unit)])
             person = await _chosen(session, own, services, staff, intake, alike, texts)
             if person is None:
                 doubles = await _doubles(session, services, staff, alike)
                 hidden = any(not staff.scope.covers(one.unit) for one in alike)
+                # To be told that somebody is known elsewhere is an answer about them, too.
+                await audit.record(
+                    session, services, staff, Action.LIST, purpose=Purpose.CASE,
+                    detail=f"persons alike: {len(doubles)}{', and elsewhere' if hidden else ''}",
+                )  # fmt: skip
                 return _new_page(
                     request, services, texts, intake=intake, doubles=doubles, elsewhere=hidden
                 )

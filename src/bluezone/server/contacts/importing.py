@@ -120,7 +120,10 @@ async def _verify(
 async def _recognise(
     session: AsyncSession, _services: Services, staff: Staff, ready: Sequence[Ready[ContactRow]]
 ) -> Mapping[int, int]:
-    """Who looks alike and is known to have met this case on this day is the same person."""
+    """Who looks alike and is known to have met this case on this day is the same person.
+
+    Not without the name: a family has one telephone, and meets people together.
+    """
     open_rows = [one for one in ready if one.same is None and one.alike]
     known = await cases.cases_named(
         session, staff.scope, {one.row.content.reference for one in open_rows}
@@ -131,7 +134,11 @@ async def _recognise(
     for one in open_rows:
         case, day = known.get(one.row.content.reference), one.row.content.day.isoformat()
         for other in one.alike:
-            if case is not None and (case.person_id, other.person_id, day) in met:
+            if (
+                case is not None
+                and other.likeness.same_name
+                and (case.person_id, other.person_id, day) in met
+            ):
                 found.setdefault(one.row.number, other.person_id)
     return found
 

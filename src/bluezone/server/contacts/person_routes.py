@@ -136,6 +136,7 @@ async def edit(request: Request, services: Parts, staff: SignedIn, person_id: in
         details = forms.details_of(fields, services, before)
         unit = forms.unit_of(fields.get("unit", ""))
         async with services.database.transaction() as session:
+            await take_turn(session)
             person = await register.get(session, staff.scope, person_id)
             await register.change(
                 session, opened, person, details, unit=unit, seen=_number(fields.get(_REVISION)),

@@ -113,12 +113,12 @@ def checked_time(day: str, start: str, end: str, now: int) -> tuple[int, int]:
         date = dt.date.fromisoformat(day.strip())
         begin = dt.datetime.combine(date, dt.time.fromisoformat(start.strip()), VIETNAM)
         finish = dt.datetime.combine(date, dt.time.fromisoformat(end.strip()), VIETNAM)
+        if finish < begin:
+            finish += dt.timedelta(days=1)
     except (ValueError, OverflowError):
         raise ContactError(
             "time", _("Please give a day, and times such as 08:00 and 10:00.")
         ) from None
-    if finish < begin:
-        finish += dt.timedelta(days=1)
     if begin.timestamp() > now:
         raise ContactError("time", _("This time is in the future."))
     if date < vietnam_day(now) - dt.timedelta(days=OLDEST_DAYS):

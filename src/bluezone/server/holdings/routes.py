@@ -141,6 +141,8 @@ async def _open(services: Services, host: str | None, code: str, number: str) ->
                 " check both, or ask for a new code."
             ),
         )
+    # Of a volley of guesses the others have been counted by now.
+    WRONG_ASKINGS.require(limits, host)
     async with services.database.transaction() as session:
         return await service.holdings(session, services, person)
 

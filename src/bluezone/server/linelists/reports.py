@@ -17,7 +17,7 @@ from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.linelists import exports, rules
 from bluezone.server.linelists.rules import Every, Plan, Wanted
-from bluezone.server.linelists.tables import Report, ReportPart, ReportSchedule
+from bluezone.server.linelists.tables import Report, ReportPart, ReportSchedule, SavedSearch
 from bluezone.server.people import service as people
 from bluezone.server.people.rules import Staff, StaffRole
 from bluezone.server.people.scope import Scope
@@ -161,6 +161,13 @@ async def content(services: Services, report_id: int) -> AsyncIterator[bytes]:
 
 def _is_granted(row: Report, staff: Staff) -> bool:
     return all(staff.scope.covers(path) for path in row.units.split(","))
+
+
+async def forget_account(session: AsyncSession, account_id: int) -> None:
+    """Somebody leaves for good: their searches hold names, their reports whole lists."""
+    await _delete(session, Report.account_id == account_id)
+    await session.execute(delete(ReportSchedule).where(ReportSchedule.account_id == account_id))
+    await session.execute(delete(SavedSearch).where(SavedSearch.account_id == account_id))
 
 
 # --- the job ---------------------------------------------------------------------------

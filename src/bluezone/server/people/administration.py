@@ -16,6 +16,7 @@ from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
+from bluezone.server.linelists import reports
 from bluezone.server.people import rules, second_factor, service
 from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
 from bluezone.server.people.scope import Scope
@@ -168,6 +169,7 @@ async def end(session: AsyncSession, services: Services, staff: Staff, account_i
         delete(StaffInvitation).where(StaffInvitation.invited_by_id == account_id)
     )
     await second_factor.forget(session, account_id)
+    await reports.forget_account(session, account_id)
     released = await work.release_tasks_of(session, account_id, services.now)
     await audit.record(
         session,

@@ -193,7 +193,9 @@ async def _still_stands(session: AsyncSession, row: StaffInvitation) -> bool:
     inviter = Staff(row.invited_by_id, row.invited_by, grants)
     if row.account_id is None:
         return rules.may_give(inviter, Grant(StaffRole(row.role), row.unit))
-    return rules.may_manage(inviter, await service.grants_of(session, row.account_id))
+    theirs = await service.grants_of(session, row.account_id)
+    # Anybody may manage all roles of an account that has none.
+    return bool(theirs) and rules.may_manage(inviter, theirs)
 
 
 async def _record(

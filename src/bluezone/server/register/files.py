@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from unicodedata import normalize
+from xml.etree import ElementTree
 
 import openpyxl
 
@@ -23,6 +24,13 @@ MAX_COLUMNS: Final = 200
 # An XLSX is a zip: what a small file may unpack to, and how much of it is kept in memory at once.
 _MAX_UNPACKED: Final = 512 * 1024 * 1024
 _MAX_STRINGS: Final = 64 * 1024 * 1024
+# What is neither sheets nor their strings is read as one tree, into many times as much memory.
+_MAX_PART: Final = 4 * 1024 * 1024
+_STRINGS: Final = "xl/sharedStrings.xml"
+_SHEETS: Final = "xl/worksheets/"
+# Empty rows and cells cost nothing in a file, and a row may be said to have any number.
+_MAX_LINES: Final = 1_048_576  # as many as a sheet has
+_MAX_CELLS: Final = 2 * MAX_ROWS * MAX_COLUMNS
 _ZIP: Final = b"PK\x03\x04"
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -78,10 +86,15 @@ def write_csv(rows: Sequence[Sequence[str]]) -> bytes:
 
 def _numbered(rows: Iterator[Sequence[str]]) -> Iterator[tuple[int, list[str]]]:
     """Rows with anything in them. Raises FileError beyond MAX_ROWS of them."""
-    full = 0
+    full = read = 0
     for number, row in enumerate(rows, 1):
-        cells = [normalize("NFC", cell.replace("\u00a0", " ").strip()) for cell in row]
-        if len(cells) > MAX_COLUMNS and any(cells[MAX_COLUMNS:]):
+        read += len(row)
+        if number > _MAX_LINES or read > _MAX_CELLS:
+            raise _too_much()
+        cells = [
+            normalize("NFC", cell.replace("\u00a0", " ").strip()) for cell in row[:MAX_COLUMNS]
+        ]
+        if any(cell.strip() for cell in row[MAX_COLUMNS:]):
             raise FileError(
                 _("Row {row} has more than {limit} columns. Is this the right file?"),
                 row=number,
@@ -98,7 +111,7 @@ def _numbered(rows: Iterator[Sequence[str]]) -> Iterator[tuple[int, list[str]]]:
                 ),
                 limit=MAX_ROWS,
             )
-        yield number, cells[:MAX_COLUMNS]
+        yield number, cells
 
 
 # --- CSV -------------------------------------------------------------------------------
@@ -164,14 +177,7 @@ def _decoded(line: bytes) -> str:
 def _xlsx(content: bytes) -> Table:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            sizes = {one.filename: one.file_size for one in archive.infolist()}
-        if (
-            sum(sizes.values()) > _MAX_UNPACKED
-            or sizes.get("xl/sharedStrings.xml", 0) > _MAX_STRINGS
-        ):
-            raise FileError(
-                _("The file unpacks to too much. Please save the list alone as CSV UTF-8.")
-            )
+            _check_sizes(archive)
         book = openpyxl.load_workbook(
             io.BytesIO(content), read_only=True, data_only=False, keep_links=False
         )
@@ -184,6 +190,28 @@ def _xlsx(content: bytes) -> Table:
         raise _no_workbook()
     sheet.reset_dimensions()  # what a file says of its own size need not be true
     return Table(_numbered(_sheet_rows(sheet, book.epoch)), book.epoch)
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    """Raises FileError for what would fill the memory, whatever it calls itself."""
+    parts = archive.infolist()
+    if sum(one.file_size for one in parts) > _MAX_UNPACKED:
+        raise _too_much()
+    links = [one for one in parts if one.filename.endswith(".rels")]
+    for one in parts:
+        most = _MAX_STRINGS if one.filename == _STRINGS else _MAX_PART
+        is_sheet = one.filename.startswith(_SHEETS) and one not in links
+        if one.file_size > most and not is_sheet:
+            raise _too_much()
+    # Where sheets are, which are read row by row, nothing lies that is read at once.
+    for kind in ElementTree.fromstring(archive.read("[Content_Types].xml")):  # noqa: S314 - small
+        name, content = kind.get("PartName", ""), kind.get("ContentType", "")
+        if name.startswith(f"/{_SHEETS}") and not content.endswith(".worksheet+xml"):
+            raise _no_workbook()
+    for one in links:
+        tree = ElementTree.fromstring(archive.read(one))  # noqa: S314 - small
+        if any("chartsheet" in link.get("Type", "") for link in tree):
+            raise _no_workbook()
 
 
 def _sheet_rows(sheet: Any, epoch: dt.datetime) -> Iterator[list[str]]:
@@ -212,6 +240,10 @@ def _text(value: object) -> str:
             return value.isoformat()
         case _:
             return str(value).replace("\0", UNREADABLE)
+
+
+def _too_much() -> FileError:
+    return FileError(_("The file unpacks to too much. Please save the list alone as CSV UTF-8."))
 
 
 def _no_workbook() -> FileError:

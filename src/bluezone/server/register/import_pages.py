@@ -20,6 +20,7 @@ from bluezone.server.authorisation import SignedIn, allows
 from bluezone.server.bodies import BodyLimit
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
+from bluezone.server.limits import Rule
 from bluezone.server.pages import language_of, page, sentence
 from bluezone.server.people.rules import Staff, StaffRole
 from bluezone.server.places import units
@@ -32,6 +33,8 @@ _NAME_BYTES: Final = 16
 # What people hand in is in memory already, and must not lie open on a disk beside it.
 MultiPartParser.spool_max_size = files.MAX_BYTES
 
+# Reading and comparing fifty thousand rows takes a processor for a while.
+CHECKS_BY_ACCOUNT: Final = Rule("lists checked by account", 60, 3600)
 # A file comes over a slow line; four of them at a time are 128 MB.
 UPLOAD: Final = BodyLimit(
     files.MAX_BYTES + 64 * 1024,
@@ -156,11 +159,22 @@ async def _check(
     chosen: dict[str, int] | None = None,
 ) -> bytes:
     """Check a file and keep it. Returns its name."""
+    services.limits.spend(CHECKS_BY_ACCOUNT, str(staff.account_id))
     async with services.database.read() as session:
         report = await importing.check(session, services, staff, pages.shape, content, chosen)
     name = name or secrets.token_bytes(_NAME_BYTES)
     async with services.database.transaction() as session:
         await importing.keep(session, services, staff, pages.shape, name, content, report)
+        # A list of one row tells whether somebody is known here, or elsewhere, as a search does.
+        await audit.record(
+            session,
+            services,
+            staff,
+            Action.LIST,
+            purpose=pages.purpose,
+            detail=f"{pages.shape.kind} checked: {report.rows} rows, {report.known} known,"
+            f" {report.elsewhere} elsewhere",
+        )
     return name
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import vietnam_day
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people.rules import Staff
@@ -324,7 +325,9 @@ def _met_before(
                 )
             row = replace(row, first=other.first or other.number)
     for key in keys:
-        seen.setdefault(key, []).append(row)
+        same = seen.setdefault(key, [])
+        if len(same) < rules.SHARED_AT_MOST:
+            same.append(row)
     return row
 
 
@@ -530,6 +533,7 @@ async def take_kept(
 
     Its content is gone with that. Raises Refused (404), FileError.
     """
+    await take_turn(session)  # of two lists with one new person, the second finds them
     claimed = await session.scalar(
         update(ImportFile)
         .where(

@@ -13,6 +13,7 @@ from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.cases import laboratory as cases
 from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
 from bluezone.server.people.rules import Staff
@@ -199,6 +200,7 @@ async def merge(
     What the kept record does not know it takes from the other. `*_seen`: the revisions that were
     looked at. Raises Refused: 404, 409 changed since, 422 the same record.
     """
+    await take_turn(session)
     kept = await _locked(session, staff.scope, kept_id)
     merged = await _locked(session, staff.scope, merged_id)
     if kept.id == merged.id:
@@ -280,6 +282,7 @@ async def undo(session: AsyncSession, services: Services, staff: Staff, merge_id
 
     Raises Refused: 404; 409 undone already, or the details were edited since.
     """
+    await take_turn(session)
     row = await session.scalar(select(Merge).where(Merge.id == merge_id).with_for_update())
     kept = await session.get(Person, row.kept, populate_existing=True) if row else None
     merged = await session.get(Person, row.merged, populate_existing=True) if row else None

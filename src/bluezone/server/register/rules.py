@@ -12,9 +12,10 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+import msgspec.inspect
 
 from bluezone.protocol.envelope import bytes_to_sign
 from bluezone.protocol.phone_number import normal
@@ -59,11 +60,18 @@ class Details(Unprintable, frozen=True, kw_only=True):
     note: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
+_LONGEST: Final = {
+    one.name: one.type.max_length
+    for one in msgspec.inspect.type_info(Details).fields  # type: ignore[attr-defined]
+    if isinstance(one.type, msgspec.inspect.StrType) and one.type.max_length is not None
+}
+
+
 class DetailsError(Refused):
     """A field is not usable; `field` says which."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(422, f"person-{field}", message)
+    def __init__(self, field: str, message: str, **values: Any) -> None:
+        super().__init__(422, f"person-{field}", message, **values)
         self.field = field
 
 
@@ -87,7 +95,7 @@ def check_details(details: Details, today: dt.date) -> Details:
     identity = re.sub(r"[\s.]", "", details.identity)
     if identity and not _IDENTITY.fullmatch(identity):
         raise DetailsError("identity", _("An identity number has 12 digits, an old one 9."))
-    return msgspec.structs.replace(
+    checked = msgspec.structs.replace(
         details,
         name=name,
         phone=phone,
@@ -98,6 +106,11 @@ def check_details(details: Details, today: dt.date) -> Details:
         workplace=details.workplace.strip(),
         note=details.note.strip(),
     )
+    for field, limit in _LONGEST.items():
+        # A record with a longer text would be sealed, and never open again.
+        if len(getattr(checked, field)) > limit:
+            raise DetailsError(field, _("The text is longer than {limit} characters."), limit=limit)
+    return checked
 
 
 def _checked_birth(birth: str, today: dt.date) -> str:
@@ -128,6 +141,9 @@ class Token(IntEnum):
     NAME_AND_COMMUNE = 7
 
 
+# Beyond so many people something says no more who they are: the telephone of a factory stands in
+# each of its thousand rows, and comparing all with all would take hours.
+SHARED_AT_MOST: Final = 20
 # By which doubles meet. Not by the name alone: thousands are called Nguyễn Văn Hùng.
 COMPARED: Final = frozenset(
     {Token.NAME_AND_YEAR, Token.NAME_AND_COMMUNE, Token.PHONE, Token.IDENTITY}
@@ -208,6 +224,7 @@ class Likeness:
 
     score: float
     reasons: tuple[str, ...]
+    same_name: bool = False
 
 
 def likeness(one: Details, other: Details, *, same_commune: bool) -> Likeness:
@@ -238,4 +255,4 @@ def likeness(one: Details, other: Details, *, same_commune: bool) -> Likeness:
         reasons.append(_("the same commune"))
     if one.sex and other.sex and one.sex != other.sex:
         score -= 0.3
-    return Likeness(round(max(0.0, min(1.0, score)), 2), tuple(reasons))
+    return Likeness(round(max(0.0, min(1.0, score)), 2), tuple(reasons), same_name)

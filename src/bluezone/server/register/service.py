@@ -4,6 +4,7 @@ What shows a person's details to somebody writes to the audit first: that is `lo
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -328,13 +329,17 @@ async def _people_by_mac(
     """In two steps: together, a store may begin with the people and end with the tokens."""
     wanted = list(macs)
     holders: list[tuple[bytes, int]] = []
+    shared: Counter[bytes] = Counter()
     for start in range(0, len(wanted), _AT_ONCE):
         rows = await session.execute(
-            select(PersonToken.mac, PersonToken.person_id).where(
-                PersonToken.mac.in_(wanted[start : start + _AT_ONCE])
-            )
+            select(PersonToken.mac, PersonToken.person_id)
+            .where(PersonToken.mac.in_(wanted[start : start + _AT_ONCE]))
+            .order_by(PersonToken.mac, PersonToken.person_id)
         )
-        holders += [(mac, person_id) for mac, person_id in rows]
+        for mac, person_id in rows:
+            shared[mac] += 1
+            if shared[mac] <= rules.SHARED_AT_MOST:
+                holders.append((mac, person_id))
     ids = sorted({person_id for _mac, person_id in holders})
     stored: dict[int, _Stored] = {}
     for start in range(0, len(ids), _AT_ONCE):

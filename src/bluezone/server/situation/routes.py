@@ -1,12 +1,13 @@
 """The pages of the situation: chains, map, curve, delays, coverage, with their tables and files."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.concurrency import run_in_threadpool
 
 from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
@@ -33,7 +34,10 @@ NAMED_AT_MOST: Final = 500
 LISTED_AT_MOST: Final = 100
 ZOOMS: Final = (50, 75, 100, 150, 200)
 # One picture may ask the database for a lot; a person clicks slower than this.
+PAGES_BY_ACCOUNT: Final = Rule("situation pages", 600, 3600)
 FILES_BY_ACCOUNT: Final = Rule("situation files", 120, 3600)
+# One after the other: each takes some hundred megabytes while it is painted.
+_PAINTER: Final = ThreadPoolExecutor(1, "painter")
 _MEDIA: Final = {
     "csv": "text/csv; charset=utf-8",
     "svg": "image/svg+xml",
@@ -58,7 +62,11 @@ class Asked:
     def or_usual(
         self, request: Request, staff: Staff, services: Services
     ) -> tuple[Selection, dict[str, Any]]:
-        """The selection, or the usual one with what is wrong; and what the form shows."""
+        """The selection, or the usual one with what is wrong; and what the form shows.
+
+        Raises Refused (404, 429).
+        """
+        services.limits.spend(PAGES_BY_ACCOUNT, str(staff.account_id))
         problem = ""
         try:
             selection = self.selection(staff, services)
@@ -222,7 +230,7 @@ async def _file(table: Table, drawn: str, form: str, name: str) -> Response:
     elif form == "svg":
         content = drawn.encode()
     else:
-        content = await run_in_threadpool(svg.png, drawn)
+        content = await asyncio.get_running_loop().run_in_executor(_PAINTER, svg.png, drawn)
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',
         "Cache-Control": "no-store",

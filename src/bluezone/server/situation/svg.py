@@ -4,16 +4,23 @@ Nothing is styled by an inline style: the pages' content policy would drop it.
 """
 
 import importlib.util
+import math
+import re
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Final
+
+from bluezone.server.errors import Refused
+from bluezone.web.catalogue import _
 
 INK: Final = "#17212e"
 QUIET: Final = "#52606f"
 LINE: Final = "#c9d2dc"
 PAPER: Final = "#ffffff"
 ACCENT: Final = "#155fb8"
+MOST_PIXELS: Final = 30_000_000  # each takes eight bytes while it is painted
+_SIZE: Final = re.compile(r'<svg [^>]*?width="([0-9.]+)" height="([0-9.]+)"')
 FONT: Final = "DejaVu Sans, system-ui, Noto Sans, sans-serif"
 
 
@@ -101,13 +108,26 @@ def document(
 
 
 def png(svg: str) -> bytes:
-    """The picture in pixels, twice as fine. Takes a while: call it in a thread."""
+    """The picture in pixels, twice as fine where that is not too many. Takes a while: call it in
+    a thread. Raises Refused (422): as pixels it would fill the memory."""
     import resvg_py
 
+    found = _SIZE.match(svg)
+    assert found is not None  # noqa: S101 - what `document` writes
+    zoom = min(2.0, math.sqrt(MOST_PIXELS / (float(found[1]) * float(found[2]))))
+    if zoom < 1:
+        raise Refused(
+            422,
+            "picture-too-large",
+            _(
+                "As PNG this picture would be too large. Take the SVG, or choose a shorter time or"
+                " a smaller unit."
+            ),
+        )
     return bytes(
         resvg_py.svg_to_bytes(
             svg_string=svg,
-            zoom=2,
+            zoom=zoom,
             background=PAPER,
             skip_system_fonts=True,
             font_dirs=[str(_fonts())],
