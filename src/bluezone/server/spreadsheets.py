@@ -15,17 +15,17 @@ from xml.sax.saxutils import escape
 Cell = str | int | float | bool | None
 MARK: Final = b"\xef\xbb\xbf"  # by which Excel knows that a CSV is UTF-8
 MOST_ROWS: Final = 1_048_576  # of a sheet, the head included
-_RUNS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Where a formula may begin: at the start, and where a reader splits the cell that we did not split
+# (Excel in Vietnam does at semicolons). The wide signs of East Asian fonts count for some.
+_RUNS: Final = re.compile("(?:^|(?<=[;\t]))(?=[ \xa0]*[=+@\uff1d\uff0b\uff0d\uff20\t\r\n-])")
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?[0-9][0-9 .,]*")  # a telephone number runs nothing
 # XML 1.0 has no other control characters, not even as references.
 _UNWRITABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def harmless(text: str) -> str:
-    """The text, behind an apostrophe if a spreadsheet would take it for a formula."""
-    if text.startswith(_RUNS) and not _PLAIN_NUMBER.fullmatch(text):
-        return f"'{text}"
-    return text
+    """The text, with an apostrophe before whatever a spreadsheet would take for a formula."""
+    return text if _PLAIN_NUMBER.fullmatch(text) else _RUNS.sub("'", text)
 
 
 def csv_line(cells: Iterable[Cell]) -> str:

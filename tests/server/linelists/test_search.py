@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import select
 
+from bluezone.clock import ManualClock
 from bluezone.protocol.intervals import vietnam_time
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.contacts.tables import PlaceVisited, Visit
 from bluezone.server.context import Services
 from bluezone.server.linelists.tables import SavedSearch
 from bluezone.server.register.rules import plain
-from tests.server.conftest import BA_DINH, NGOC_HA
+from tests.server.conftest import BA_DINH, NGOC_HA, RunJob
 from tests.server.situation.conftest import Reader
 from tests.server.situation.outbreak import Outbreak
 
@@ -123,6 +124,25 @@ async def test_searches_are_saved_sealed_for_one_alone(
     await lan.post(f"/staff/search/saved/{row.id}", **WHY)
     await lan.post(f"/staff/search/saved/{row.id}/delete", 303)
     await lan.post(f"/staff/search/saved/{row.id}", 404, **WHY)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_saved_search_is_gone_after_ninety_days(
+    services: Services,
+    clock: ManualClock,
+    outbreak: Outbreak,
+    reader: SignIn,
+    run_job: RunJob,
+) -> None:
+    lan = await reader("lan", unit=BA_DINH)
+    await lan.get("/staff/search")
+    name = outbreak.name_of[mine(outbreak)[0]]
+    await lan.post("/staff/search", by="person", text=name, save_as="Người đó", **WHY)
+    for days, left in ((89, 1), (1, 0)):
+        clock.advance(days * 86400)
+        await run_job("forget-saved-searches")
+        async with services.database.read() as session:
+            assert len((await session.scalars(select(SavedSearch))).all()) == left
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

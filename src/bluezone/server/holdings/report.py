@@ -126,7 +126,7 @@ STAY: Final = {
     "places_visited": "places, and nobody who was there",
     "rank_state": "one row",
     "report_schedules": "goes with the account",
-    "saved_searches": "goes with the account; what was typed is sealed",
+    "saved_searches": "90 days, or with the account; what was typed is sealed",
     "rule_versions": "rules, for as long as somebody asks what was decided by them",
     "staff_accounts": "staff, for as long as the audit names them",
     "staff_grants": "goes with the account",

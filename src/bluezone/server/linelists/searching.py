@@ -27,9 +27,11 @@ from bluezone.server.register import service as book
 from bluezone.server.register.rules import Details, plain
 from bluezone.server.register.service import Register
 from bluezone.server.sealing import Sealer
+from bluezone.storage.lease import Lease
 from bluezone.web.catalogue import _
 
 FOUND_AT_MOST: Final = book.FOUND_AT_MOST
+SAVED_DAYS: Final = 90
 SAVED_AT_MOST: Final = 50
 MAX_NAME: Final = 60
 _PLACE: Final = b"saved-search"
@@ -167,6 +169,17 @@ async def forget(session: AsyncSession, staff: Staff, search_id: int) -> None:
             SavedSearch.id == search_id, SavedSearch.account_id == staff.account_id
         )
     )
+
+
+async def forget_old(services: Services, lease: Lease) -> None:
+    """Retention: what was typed may be a name, and must not outlive the records of its person."""
+    async with services.database.transaction() as session:
+        await lease.confirm(session)
+        await session.execute(
+            delete(SavedSearch).where(
+                SavedSearch.created_at <= services.now - SAVED_DAYS * 24 * 3600
+            )
+        )
 
 
 def _account(staff: Staff) -> bytes:

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import openpyxl
 
 from bluezone.server.errors import Refused
+from bluezone.server.spreadsheets import harmless
 from bluezone.web.catalogue import _
 
 MAX_BYTES: Final = 32 * 1024 * 1024
@@ -36,8 +37,6 @@ _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS: Final = ",;\t"
 EXCEL_EPOCH: Final = dt.datetime(1899, 12, 30)
-# What a spreadsheet takes for the beginning of a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 UNREADABLE: Final = "\ufffd"
 
 
@@ -72,15 +71,10 @@ def read_table(content: bytes) -> Table:
     return Table(_numbered(_csv(content)))
 
 
-def safe_cell(text: str) -> str:
-    """A cell for a file of ours that a spreadsheet will not take for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
 def write_csv(rows: Sequence[Sequence[str]]) -> bytes:
     """A CSV file that Excel opens with its accents, and without calculating anything."""
     text = io.StringIO()
-    csv.writer(text).writerows([safe_cell(cell) for cell in row] for row in rows)
+    csv.writer(text).writerows([harmless(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8-sig")
 
 
