@@ -161,7 +161,7 @@ def test_a_million_rows_are_refused_after_the_limit_and_one_row_is_a_file() -> N
 
 def test_what_we_write_no_spreadsheet_calculates() -> None:
     written = write_csv([["=1+1", "+84901234567", "@SUM(A1)", "-2", "An", "\tx"]])
-    assert written.decode("utf-8-sig") == "'=1+1,'+84901234567,'@SUM(A1),'-2,An,'\tx\r\n"
+    assert written.decode("utf-8-sig") == "'=1+1,+84901234567,'@SUM(A1),-2,An,'\tx\r\n"
 
 
 def cells(**texts: str) -> Cells:
