@@ -357,3 +357,15 @@ def test_meetings_of_a_day_are_told_apart_and_dated_in_vietnam() -> None:
     assert found[0].parts == ("night",)
     assert found[1].parts == ("morning",)
     assert found[1].claimant_scans == 10
+
+
+def test_a_night_under_one_roof_is_told_of_both_its_days() -> None:
+    """From 20:00 to 06:00 in Vietnam: four hours of one day, six of the next."""
+    night = range(MIDNIGHT + 13 * 3600, MIDNIGHT + 23 * 3600, 240)
+    found = confirm(
+        case_side(heard(CLAIMANT, CASE, night)), claimant_side(heard(CASE, CLAIMANT, night)), judge
+    )
+    assert [(one.day, one.parts, one.minutes) for one in found] == [
+        ("2021-01-20", ("night", "evening"), 240),
+        ("2021-01-21", ("night", "morning"), 360),
+    ]

@@ -8,6 +8,7 @@ phones hold matching records, or one does, or somebody says so.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -42,6 +43,7 @@ LEAST_EXPLAINED: Final = 0.75
 DIRECTIONS_APART_SECONDS: Final = 600
 # One meeting ends when neither has heard the other for so long.
 _PARTED_SECONDS: Final = 1800
+_LONG_SECONDS: Final = 3600  # on both sides of a midnight: then it is told of both days
 # Two phones seldom hear each other so differently; two amplifiers between them may.
 SUSPICIOUS_DIFFERENCE_DB: Final = 20.0
 
@@ -318,7 +320,23 @@ def _meetings(scans: Iterable[_Scan]) -> list[list[_Scan]]:
             meetings.append([])
         meetings[-1].append(scan)
         last = scan.time
-    return meetings
+    return [part for meeting in meetings for part in _by_day(meeting)]
+
+
+def _by_day(meeting: list[_Scan]) -> list[list[_Scan]]:
+    """A night under one roof is told of each of its days; a meeting about midnight is one."""
+    parts: list[list[_Scan]] = []
+    for _day, scans in groupby(meeting, key=lambda one: vietnam_day(one.time)):
+        part = list(scans)
+        if parts and min(map(_length, (parts[-1], part))) < _LONG_SECONDS:
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return parts
+
+
+def _length(scans: Sequence[_Scan]) -> int:
+    return scans[-1].time - scans[0].time
 
 
 # --- one meeting ---------------------------------------------------------------------------

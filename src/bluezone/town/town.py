@@ -45,6 +45,7 @@ _CONFIRMED_HOUR_OF_ONE_DAY: Final = 14
 _ONSET_DAYS_BEFORE: Final = 2  # people are tested two days after they fall ill
 _AFTER_A_CASE: Final = 8 * _HOUR  # embargo, export and checks of one confirmed late
 _ASK_TO_BE_CALLED: Final = 4  # all of the warned but every fourth
+_COMMITS_NIGHTLY: Final = 8  # every eighth home; each night costs the town 0.1 s a phone
 _THINKS_SECONDS: Final = 20 * 60.0
 _BLOCK_METRES: Final = 500.0  # between blocks: no radio reaches that far
 _FRAME_SECONDS: Final = 0.09  # real time between two pictures
@@ -123,7 +124,7 @@ class Town:
         def warned(warning: ExposureWarning) -> None:
             self._warned(number, warning)
 
-        return Phone(
+        phone = Phone(
             home,
             self._radios[number],
             client,
@@ -135,6 +136,14 @@ class Town:
             use_keyring=False,
             on_warning=warned,
         )
+        if self._commits(number):
+            phone.commit_nightly(True)
+        return phone
+
+    def _commits(self, person: int) -> bool:
+        """Whether somebody agreed to nightly commitments: some homes did, the seed's case's too."""
+        homes = [self.residents.people[one].home for one in (person, self._somebody())]
+        return homes[0] % _COMMITS_NIGHTLY == homes[1] % _COMMITS_NIGHTLY
 
     # --- living -------------------------------------------------------------------------
 
@@ -277,6 +286,7 @@ class Town:
                 warnings=phone.warnings(),
                 note="",
                 language="vi",
+                claim=phone.claim() if self._commits(person) else None,
             )
         )
 
