@@ -25,8 +25,8 @@ def main(arguments: list[str]) -> int:
             if subprocess.run([_BIN / command[0], *command[1:]], check=False).returncode:
                 print(f"{name} failed: {' '.join(command)}", flush=True)
                 return 1
-        # More than cores, for some tests wait for others; in order, for the longest come early.
-        arguments = ["--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder"]
+        # In order: the longest come early, and nobody waits for them in the end.
+        arguments = ["--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
         print("== tests", flush=True)
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
 

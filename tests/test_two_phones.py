@@ -158,8 +158,9 @@ def test_two_phones_meet_and_one_warns(windows: Windows) -> None:
     assert "Số mã khóa đã gửi: 1." in receipt
 
     windows.wait("an", WARNING, 80)
-    (minutes,) = re.findall(r"tổng cộng khoảng (\d+) phút: (?:rất )?gần", windows.said("an"))
-    assert int(minutes) >= 15
+    # Two warnings if the three hours went across midnight.
+    minutes = re.findall(r"tổng cộng khoảng (\d+) phút: (?:rất )?gần", windows.said("an"))
+    assert sum(map(int, minutes)) >= 15
     assert WARNING in windows.run("phone", "warnings", "--home", "demo/an")
     # Chi has looked through the same file, has heard the others, and is left in peace.
     windows.wait("chi", r"Đã kiểm tra tiếp xúc: 1 tệp mới, \d{3,} mã khóa")

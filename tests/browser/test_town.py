@@ -22,7 +22,7 @@ from bluezone.web.loopback import listen
 
 pytestmark = pytest.mark.browser
 _PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
-_SLOWLY = 100_000
+_SLOWLY = 300_000
 
 
 @pytest.fixture
@@ -80,6 +80,7 @@ def picture(page: BrowserPage, name: str) -> None:
         page.screenshot(path=_PICTURES / name)
 
 
+@pytest.mark.timeout(400)
 def test_a_person_is_positive_and_warnings_spread(town, browser):
     url, scene = town
     browser.goto(url)
