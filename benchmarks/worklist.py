@@ -181,11 +181,11 @@ async def _pages(services: Services) -> list[tuple[str, str, str]]:
         mine = await session.scalar(
             text("SELECT min(id) FROM tasks WHERE state = 'open' AND unit = 'vn.01.001.00004'")
         )
-    unit = "/staff/work?view=unit"
+    unit = "/staff/tasks?view=unit"
     return [
-        ("my list, commune", "commune", "/staff/work"),
-        ("my list, nation", "nation", "/staff/work"),
-        ("my list, one kind, overdue", "nation", "/staff/work?kind=test&due=overdue"),
+        ("my list, commune", "commune", "/staff/tasks"),
+        ("my list, nation", "nation", "/staff/tasks"),
+        ("my list, one kind, overdue", "nation", "/staff/tasks?kind=test&due=overdue"),
         ("unit, commune", "commune", unit),
         ("unit, province", "province", unit),
         ("unit, province, nobody's", "province", f"{unit}&free=yes"),
@@ -193,8 +193,8 @@ async def _pages(services: Services) -> list[tuple[str, str, str]]:
         ("unit, nation, one kind, later", "nation", f"{unit}&kind=visit&due=later"),
         ("unit, nation, page 3,000", "nation", f"{unit}&after={due_at}.{task}"),
         ("unit, a small one of the nation", "nation", f"{unit}&unit=vn.96"),
-        ("team", "province", "/staff/work?view=team&team=1"),
-        ("call sheet", "commune", f"/staff/work/{mine}"),
+        ("team", "province", "/staff/tasks?view=team&team=1"),
+        ("call sheet", "commune", f"/staff/tasks/{mine}"),
         ("teams", "nation", "/staff/teams"),
     ]
 

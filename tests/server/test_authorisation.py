@@ -27,7 +27,7 @@ PUBLIC = {
     "GET /staff/join",
     "GET /staff/offline",  # the same page for everybody
     "GET /staff/sign-in",
-    "GET /staff/worker.js",
+    "GET /staff/taskser.js",
     "GET /v1/configuration.json",
     "GET /v1/exports/{name}",
     "GET /v1/index.json",

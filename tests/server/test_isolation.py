@@ -213,21 +213,21 @@ ENTRIES: dict[str, Entry] = {
     "POST /staff/visits/{visit_id}/remove": record(form={}),
     # work
     "GET /staff/teams": listed("team"),
-    "GET /staff/work": listed("account", query={"view": "unit"}),
-    "GET /staff/work/new": record("person", query={"person": "{person}"}),
-    "GET /staff/work/{task}": record("contact"),
+    "GET /staff/tasks": listed("account", query={"view": "unit"}),
+    "GET /staff/tasks/new": record("person", query={"person": "{person}"}),
+    "GET /staff/tasks/{task}": record("contact"),
     "GET /v1/staff/tasks": listed("account", query={"view": "unit"}),
     "GET /v1/staff/tasks/{task}": record("contact"),
     "POST /staff/teams": record(form={"name": "Đội mới", **HERE}, beyond=(422,)),
     "POST /staff/teams/{team}": record(form={"act": "automatic"}),
-    "POST /staff/work/assign": record(form={"tasks": "{task}.0", "to": "me"}, ok=(303, 422)),
-    "POST /staff/work/new": record(form={"person": "{person}", "kind": "x"}, ok=(422,)),
-    "POST /staff/work/{task}": record(form={**CALLED, "seen": "0"}),
-    "POST /staff/work/{task}/cancel": record(form={"seen": "0", "reason": "x y z"}),
-    "POST /staff/work/{task}/hand-over": record(
+    "POST /staff/tasks/assign": record(form={"tasks": "{task}.0", "to": "me"}, ok=(303, 422)),
+    "POST /staff/tasks/new": record(form={"person": "{person}", "kind": "x"}, ok=(422,)),
+    "POST /staff/tasks/{task}": record(form={**CALLED, "seen": "0"}),
+    "POST /staff/tasks/{task}/cancel": record(form={"seen": "0", "reason": "x y z"}),
+    "POST /staff/tasks/{task}/hand-over": record(
         form={"seen": "0", "unit": "00008", "reason": "x y z"}
     ),
-    "POST /staff/work/{task}/take": record(form={"seen": "0"}),
+    "POST /staff/tasks/{task}/take": record(form={"seen": "0"}),
     "POST /v1/staff/tasks/assign": record(
         json={"tasks": [{"task": "{task:d}", "seen": 0}], "to": "zz.dau-vet"}
     ),

@@ -72,19 +72,19 @@ async def hand_in(page: Page, tmp_path: Path, text: str, rows: int, name: str) -
 
 async def take_all(page: Page, kind: str) -> int:
     """Everything of a kind that nobody has yet becomes the worker's own; how many."""
-    await page.goto(f"/staff/work?view=unit&kind={kind}")
+    await page.goto(f"/staff/tasks?view=unit&kind={kind}")
     boxes = page.locator(".tasks input[type=checkbox]")
     for box in await boxes.all():
         await box.check()
     await page.get_by_role("button", name="Giao việc").click()
     await expect(page.get_by_role("status").first).to_contain_text("Đã giao")
-    await page.goto(f"/staff/work?kind={kind}")
+    await page.goto(f"/staff/tasks?kind={kind}")
     return await page.locator(".tasks li").count()
 
 
 async def do_next(page: Page, kind: str, outcome: str) -> None:
     """Open the first task of a kind, and record how it went."""
-    await page.goto(f"/staff/work?kind={kind}")
+    await page.goto(f"/staff/tasks?kind={kind}")
     await page.locator(".tasks li a").first.click()
     await page.locator("form[data-ready]").wait_for()
     await page.get_by_role("button", name=outcome).click()
@@ -158,13 +158,13 @@ async def test_from_the_laboratorys_file_to_the_last_contact(
     await picture(lan, tmp_path, "4-calls", shown=True)
     for _ in CONTACTS:
         await do_next(lan, "call", "Gặp được, khỏe mạnh")
-    await lan.goto("/staff/work?view=unit&kind=call")
+    await lan.goto("/staff/tasks?view=unit&kind=call")
     await expect(lan.locator(".tasks li")).to_have_count(0)
     # A day after the last meeting everybody is tested.
     assert await take_all(lan, "test") == 3
     for _ in CONTACTS:
         await do_next(lan, "test", "Đã lấy mẫu")
-    await lan.goto("/staff/work?view=unit&kind=test")
+    await lan.goto("/staff/tasks?view=unit&kind=test")
     await expect(lan.locator(".tasks li")).to_have_count(0)
     clock.set(MORNING + 6 * 3600)
     await hand_in(thu, tmp_path, SECOND, 3, "5-results")

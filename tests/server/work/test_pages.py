@@ -35,18 +35,18 @@ async def test_a_day_from_the_list_over_the_sheet_to_the_next_step(
     head = await add_person()
     await add_person("Nguyễn Văn Ba", rank=2, household=head, phone="")
     lan, (call, second) = await desk("lan"), await task_ids(services)
-    assert "You have nothing to do." in (await lan.get("/staff/work")).text
-    unit = await lan.get("/staff/work?view=unit")
+    assert "You have nothing to do." in (await lan.get("/staff/tasks")).text
+    unit = await lan.get("/staff/tasks?view=unit")
     assert "Trần Thị Lan" in unit.text
     sent = await lan.post(
-        "/staff/work/assign", view="unit", to="me", tasks=[f"{call}.0", f"{second}.0"]
+        "/staff/tasks/assign", view="unit", to="me", tasks=[f"{call}.0", f"{second}.0"]
     )
-    assert sent.headers["location"] == "/staff/work?view=unit&given=2&changed=0"
+    assert sent.headers["location"] == "/staff/tasks?view=unit&given=2&changed=0"
     assert "2 tasks assigned." in (await lan.get(sent.headers["location"])).text
-    mine = await lan.get("/staff/work?kind=call&due=later")
+    mine = await lan.get("/staff/tasks?kind=call&due=later")
     assert mine.text.count("<li>") == 2
 
-    sheet = await lan.get(f"/staff/work/{call}")
+    sheet = await lan.get(f"/staff/tasks/{call}")
     assert 'href="tel:+84901234567"' in sheet.text
     assert "We never ask for a password" in sheet.text
     assert "không bao giờ hỏi mật khẩu" in sheet.text
@@ -54,12 +54,12 @@ async def test_a_day_from_the_list_over_the_sheet_to_the_next_step(
     assert "Nguyễn Văn Ba" in sheet.text
     assert "→ Test by 08:00 21/01" in sheet.text, "nobody is tested at night"
     fields = {"seen": "1", "form": FORM, "note": "sốt <b>\r\nho", "symptoms": ["fever", "cough"]}
-    sent = await lan.post(f"/staff/work/{call}", outcome="reached", **fields)
-    assert sent.headers["location"] == f"/staff/work?recorded={call}"
+    sent = await lan.post(f"/staff/tasks/{call}", outcome="reached", **fields)
+    assert sent.headers["location"] == f"/staff/tasks?recorded={call}"
     assert "Recorded: call, has symptoms." in (await lan.get(sent.headers["location"])).text
-    again = await lan.post(f"/staff/work/{call}", outcome="reached", **fields)
+    again = await lan.post(f"/staff/tasks/{call}", outcome="reached", **fields)
     assert again.status_code == 303
-    shown = (await lan.get(f"/staff/work/{call}")).text
+    shown = (await lan.get(f"/staff/tasks/{call}")).text
     assert "sốt &lt;b&gt;\nho" in shown
     assert "This task is over." in shown
     assert len(await task_ids(services)) == 3, "a test, once"
@@ -87,27 +87,29 @@ async def test_a_neighbour_sees_no_task_and_a_lead_sees_what_is_below(
     await add_person()
     (call,) = await task_ids(services)
     hoa, tinh, quan = [await desk(name) for name in ("hoa", "tinh", "quan")]
-    for path in (f"/staff/work/{call}", f"/staff/work/{call + 1}", "/staff/work/abc"):
+    for path in (f"/staff/tasks/{call}", f"/staff/tasks/{call + 1}", "/staff/tasks/abc"):
         answer = await hoa.get(path)
         assert answer.status_code == 404
         assert "There is no such task in your units." in answer.text
-    assert "Trần" not in (await hoa.get("/staff/work?view=unit")).text
-    assert (await hoa.get(f"/staff/work?view=unit&unit={BA_DINH}")).status_code == 404
+    assert "Trần" not in (await hoa.get("/staff/tasks?view=unit")).text
+    assert (await hoa.get(f"/staff/tasks?view=unit&unit={BA_DINH}")).status_code == 404
     for verb, more in (
         ("", {"outcome": "reached", "form": FORM}),
         ("/take", {}),
         ("/cancel", {"reason": "không cần"}),
         ("/hand-over", {"unit": "00008", "reason": "cho tôi"}),
     ):
-        answer = await hoa.post(f"/staff/work/{call}{verb}", seen="0", **more)
+        answer = await hoa.post(f"/staff/tasks/{call}{verb}", seen="0", **more)
         assert answer.status_code == 404, verb
-    answer = await hoa.post("/staff/work/assign", view="unit", to="me", tasks=[f"{call}.0"])
+    answer = await hoa.post("/staff/tasks/assign", view="unit", to="me", tasks=[f"{call}.0"])
     assert answer.status_code == 404
     assert await state(services, call) == ("open", None, None)
-    assert (await quan.get("/staff/work")).status_code == 403
-    whole = await tinh.get("/staff/work?view=unit")
+    assert (await quan.get("/staff/tasks")).status_code == 403
+    whole = await tinh.get("/staff/tasks?view=unit")
     assert "view=unit&amp;unit=vn.01.001" in whole.text
-    assert "Trần Thị Lan" in (await tinh.get("/staff/work?view=unit&unit=vn.01.001&kind=call")).text
+    assert (
+        "Trần Thị Lan" in (await tinh.get("/staff/tasks?view=unit&unit=vn.01.001&kind=call")).text
+    )
 
 
 async def test_the_slower_of_two_is_told_and_loses_nothing(
@@ -119,25 +121,25 @@ async def test_the_slower_of_two_is_told_and_loses_nothing(
     (call,) = await task_ids(services)
     lan, binh = await desk("lan"), await desk("binh")
     entry = {"seen": "0", "outcome": "no-answer", "note": "gọi ba lần", "household": "mẹ"}
-    await lan.post(f"/staff/work/{call}", **(entry | {"form": FORM, "outcome": "refused"}))
-    told = await binh.post(f"/staff/work/{call}", **(entry | {"form": f"{FORM}-b"}))
+    await lan.post(f"/staff/tasks/{call}", **(entry | {"form": FORM, "outcome": "refused"}))
+    told = await binh.post(f"/staff/tasks/{call}", **(entry | {"form": f"{FORM}-b"}))
     assert told.status_code == 409
     assert "lan has completed this task meanwhile" in told.text
     assert "gọi ba lần</textarea>" in told.text
     assert 'name="household" maxlength="300" value="mẹ"' in told.text
     assert f'name="form" value="{FORM}-b"' in told.text
     as_json = await binh.post(
-        f"/staff/work/{call}", accept="application/json", **(entry | {"form": f"{FORM}-b"})
+        f"/staff/tasks/{call}", accept="application/json", **(entry | {"form": f"{FORM}-b"})
     )
     assert as_json.status_code == 409
     assert as_json.json()["message"]["vi"].startswith("lan vừa hoàn thành")
     fields = {
         name: value for name, value in re.findall(r'name="(seen|also)" value="(\w+)"', told.text)
     }
-    added = await binh.post(f"/staff/work/{call}", **(entry | fields | {"form": f"{FORM}-b"}))
+    added = await binh.post(f"/staff/tasks/{call}", **(entry | fields | {"form": f"{FORM}-b"}))
     assert added.status_code == 303
     assert (await state(services, call))[1] == "refused"
-    shown = (await lan.get(f"/staff/work/{call}")).text
+    shown = (await lan.get(f"/staff/tasks/{call}")).text
     assert "binh: recorded as well: No answer" in shown
     assert "gọi ba lần" in shown
 
@@ -161,7 +163,7 @@ async def test_what_is_wrong_in_a_form_is_said_and_the_rest_stays(
         ({"next": "visit", "when": "2031-01-01T08:00"}, "at most 60 days ahead"),
         ({"symptoms": ["hunger"]}, "A text is too long"),
     ):
-        answer = await lan.post(f"/staff/work/{call}", **(entry | change))
+        answer = await lan.post(f"/staff/tasks/{call}", **(entry | change))
         assert answer.status_code == 422, change
         assert said in answer.text, change
         if "note" not in change:
@@ -172,21 +174,21 @@ async def test_what_is_wrong_in_a_form_is_said_and_the_rest_stays(
         ("hand-over", {"unit": "00008", "reason": "đi xa"}, "No health worker looks after"),
         ("cancel", {"reason": " "}, "Please say why it is not needed."),
     ):
-        answer = await lan.post(f"/staff/work/{call}/{verb}", seen="0", **fields)
+        answer = await lan.post(f"/staff/tasks/{call}/{verb}", seen="0", **fields)
         assert answer.status_code == 422
         assert said in answer.text
     answer = await lan.post(
-        "/staff/work/assign", view="unit", to="", name="ai đó", tasks=[f"{call}.0"]
+        "/staff/tasks/assign", view="unit", to="", name="ai đó", tasks=[f"{call}.0"]
     )
     assert "There is no health worker of this name" in answer.text
     assert f'value="{call}.0" aria-label="Trần Thị Lan, Call" checked' in answer.text
     answer = await lan.post(
-        "/staff/work/new", person=str(person), kind="visit", when="", note="hỏi thăm"
+        "/staff/tasks/new", person=str(person), kind="visit", when="", note="hỏi thăm"
     )
     assert answer.status_code == 422
     assert "hỏi thăm</textarea>" in answer.text
     made = await lan.post(
-        "/staff/work/new",
+        "/staff/tasks/new",
         person=str(person),
         kind="visit",
         when="2021-01-21T09:00",
@@ -204,19 +206,19 @@ async def test_what_was_handed_over_is_read_there_and_only_named_here(
     (call,) = await task_ids(services)
     lan, hoa = await desk("lan"), await desk("hoa")
     sent = await lan.post(
-        f"/staff/work/{call}/hand-over", seen="0", unit="20197", reason="đang ở đó"
+        f"/staff/tasks/{call}/hand-over", seen="0", unit="20197", reason="đang ở đó"
     )
     given = (await lan.get(sent.headers["location"])).text
     assert "Phường Liên Chiểu" in given
-    shown = (await lan.get(f"/staff/work/{call}")).text
+    shown = (await lan.get(f"/staff/tasks/{call}")).text
     assert "đang ở đó" in shown
     assert "Trần Thị Lan" not in shown
-    there = (await hoa.get(f"/staff/work/{call}")).text
+    there = (await hoa.get(f"/staff/tasks/{call}")).text
     assert "Trần Thị Lan" in there
     assert f'value="{BA_DINH}"' in there, "the way back is filled in"
-    await hoa.post(f"/staff/work/{call}/hand-over", seen="1", unit=BA_DINH, reason="đã về")
-    assert "Trần Thị Lan" in (await lan.get(f"/staff/work/{call}")).text
-    assert "Trần Thị Lan" not in (await hoa.get(f"/staff/work/{call}")).text
+    await hoa.post(f"/staff/tasks/{call}/hand-over", seen="1", unit=BA_DINH, reason="đã về")
+    assert "Trần Thị Lan" in (await lan.get(f"/staff/tasks/{call}")).text
+    assert "Trần Thị Lan" not in (await hoa.get(f"/staff/tasks/{call}")).text
 
 
 async def test_a_team_is_made_and_its_tasks_go_round(
@@ -244,7 +246,7 @@ async def test_a_team_is_made_and_its_tasks_go_round(
     assert "There is no health worker of this name" in refused.text
     for _ in range(4):
         await add_person()
-    shown = (await lan.get(f"/staff/work?view=team&team={team}")).text
+    shown = (await lan.get(f"/staff/tasks?view=team&team={team}")).text
     assert shown.count("<li>") == 4
     assert (await (await desk("hoa")).get("/staff/teams")).text.count("Tổ 1") == 0
     await lan.post(f"/staff/teams/{team}", act="end")

@@ -66,7 +66,7 @@ async def first_task(services: Services) -> int:
 
 
 async def sheet(page: Page, served: str, task: int) -> None:
-    await page.goto(f"{served}/staff/work/{task}")
+    await page.goto(f"{served}/staff/tasks/{task}")
     await page.locator("form[data-ready]").wait_for()
 
 
@@ -144,7 +144,7 @@ async def test_a_day(
 
     lead = await (await opened(browser, width)).new_page()
     await sign_in(lead, served, "tinh")
-    await lead.goto(f"{served}/staff/work?view=unit")
+    await lead.goto(f"{served}/staff/tasks?view=unit")
     await lead.get_by_text("Theo đơn vị cấp dưới").first.click()
     await expect(lead.locator("tbody tr")).to_have_count(1)
     await picture(lead, tmp_path, "work-lead")
@@ -221,7 +221,7 @@ async def test_an_answer_that_is_lost_does_not_double_the_entry(
         await route.abort()  # type: ignore[attr-defined]
 
     # The service worker would hide the request from the test.
-    await page.route(f"**/staff/work/{task}", lose, times=1)
+    await page.route(f"**/staff/tasks/{task}", lose, times=1)
     await page.get_by_label("Ghi chú").fill(NOTE)
     await page.get_by_role("button", name="Có triệu chứng").click()
     await expect(page.locator(".kept")).to_contain_text("Đã lưu trong trình duyệt này.")
@@ -337,13 +337,13 @@ async def test_what_a_colleague_overtook_comes_back_and_is_recorded_as_well(
     await other.get_by_role("button", name="Từ chối").click()
     await until_there(services, 1)
     await context.set_offline(False)
-    await page.goto(f"{served}/staff/work")
+    await page.goto(f"{served}/staff/tasks")
     await page.get_by_role("link", name="mở việc này").click()
     await expect(page.locator(".kept")).to_contain_text("binh vừa hoàn thành việc này")
     await expect(page.get_by_label("Ghi chú")).to_have_value(NOTE)
     await page.get_by_role("button", name="Có triệu chứng").click()
     assert await until_there(services, 2) == [("done", ""), ("also", NOTE)]
-    await expect(page).to_have_url(f"{served}/staff/work?recorded={task}")
+    await expect(page).to_have_url(f"{served}/staff/tasks?recorded={task}")
     await expect(page.locator("#entries")).to_be_hidden()
 
 
@@ -355,7 +355,7 @@ async def test_without_a_script_it_is_a_plain_form(
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
     await sign_in(page, served)
-    await page.goto(f"{served}/staff/work/{await first_task(services)}")
+    await page.goto(f"{served}/staff/tasks/{await first_task(services)}")
     await page.fill("#note", NOTE)
     await page.get_by_role("button", name="Có triệu chứng").click()
     await expect(page.locator("p.good")).to_contain_text("Đã ghi: gọi điện, có triệu chứng.")

@@ -41,7 +41,7 @@ _WORDS: Final[dict[str, Any]] = {
 
 
 # --- lists -------------------------------------------------------------------------------
-@router.get("/staff/work")
+@router.get("/staff/tasks")
 @allows(StaffRole.HEALTH_WORKER)
 async def work_page(
     request: Request,
@@ -79,7 +79,7 @@ async def work_page(
     )
 
 
-@router.post("/staff/work/assign")
+@router.post("/staff/tasks/assign")
 @allows(StaffRole.HEALTH_WORKER)
 async def assign(request: Request, services: Parts, staff: SignedIn) -> Response:
     """Give what was ticked to somebody, or round a team."""
@@ -109,7 +109,7 @@ async def assign(request: Request, services: Parts, staff: SignedIn) -> Response
             name=name,
         )
     kept = "&".join(f"{one}={value}" for one, value in asked.items() if value and value.isascii())
-    return RedirectResponse(f"/staff/work?{kept}&given={given}&changed={changed}", 303)
+    return RedirectResponse(f"/staff/tasks?{kept}&given={given}&changed={changed}", 303)
 
 
 async def _whom(session: Any, staff: Staff, to: str, name: str, at_unit: str) -> Colleague | Team:
@@ -245,7 +245,7 @@ def _address(asked: dict[str, str]) -> Any:
     def address(**changed: str) -> str:
         wanted = {**asked, "after": "", **changed}
         parts = [f"{name}={value}" for name, value in wanted.items() if value]
-        return "/staff/work" + ("?" + "&".join(parts) if parts else "")
+        return "/staff/tasks" + ("?" + "&".join(parts) if parts else "")
 
     return address
 
@@ -269,7 +269,7 @@ async def offline_page(request: Request) -> Response:
     return public_page(request, "work/offline.html")
 
 
-@router.get("/staff/worker.js")
+@router.get("/staff/taskser.js")
 @public
 async def worker_script(_request: Request) -> Response:
     """A service worker for the pages of the staff alone: /staff itself and what is below."""
@@ -278,7 +278,7 @@ async def worker_script(_request: Request) -> Response:
 
 
 # --- one task ----------------------------------------------------------------------------
-@router.get("/staff/work/new")
+@router.get("/staff/tasks/new")
 @allows(StaffRole.HEALTH_WORKER)
 async def new_page(
     request: Request, services: Parts, staff: SignedIn, person: str = ""
@@ -286,7 +286,7 @@ async def new_page(
     return await _new_page(request, services, staff, person)
 
 
-@router.post("/staff/work/new")
+@router.post("/staff/tasks/new")
 @allows(StaffRole.HEALTH_WORKER)
 async def add(
     request: Request,
@@ -314,7 +314,7 @@ async def add(
             raise
         typed = {"kind": kind, "when": when, "note": note}
         return await _new_page(request, services, staff, person, refused, typed)
-    return RedirectResponse(f"/staff/work/{task.id}", 303)
+    return RedirectResponse(f"/staff/tasks/{task.id}", 303)
 
 
 async def _new_page(
@@ -343,13 +343,13 @@ async def _new_page(
     )
 
 
-@router.get("/staff/work/{task}")
+@router.get("/staff/tasks/{task}")
 @allows(StaffRole.HEALTH_WORKER)
 async def sheet_page(request: Request, services: Parts, staff: SignedIn, task: str) -> Response:
     return await _sheet_page(request, services, staff, forms.task_id(task))
 
 
-@router.post("/staff/work/{task}")
+@router.post("/staff/tasks/{task}")
 @allows(StaffRole.HEALTH_WORKER)
 async def record(request: Request, services: Parts, staff: SignedIn, task: str) -> Response:
     """An outcome. A script that sends what waited asks for JSON, everybody else gets a page."""
@@ -374,11 +374,11 @@ async def record(request: Request, services: Parts, staff: SignedIn, task: str) 
             refused,
             dict(form.multi_items()) | {"symptoms": form.getlist("symptoms")},
         )
-    then = f"/staff/work?recorded={number}"
+    then = f"/staff/tasks?recorded={number}"
     return json_answer({"next": then}) if is_script else RedirectResponse(then, 303)
 
 
-@router.post("/staff/work/{task}/take")
+@router.post("/staff/tasks/{task}/take")
 @allows(StaffRole.HEALTH_WORKER)
 async def take(
     request: Request,
@@ -394,10 +394,10 @@ async def take(
         if refused.status_code == 404:
             raise
         return await _sheet_page(request, services, staff, forms.task_id(task), refused)
-    return RedirectResponse(f"/staff/work/{forms.task_id(task)}", 303)
+    return RedirectResponse(f"/staff/tasks/{forms.task_id(task)}", 303)
 
 
-@router.post("/staff/work/{task}/hand-over")
+@router.post("/staff/tasks/{task}/hand-over")
 @allows(StaffRole.HEALTH_WORKER)
 async def hand_over(
     request: Request,
@@ -423,10 +423,10 @@ async def hand_over(
             raise
         typed = {"unit": unit, "handover_reason": reason}
         return await _sheet_page(request, services, staff, forms.task_id(task), refused, typed)
-    return RedirectResponse("/staff/work?view=given", 303)
+    return RedirectResponse("/staff/tasks?view=given", 303)
 
 
-@router.post("/staff/work/{task}/cancel")
+@router.post("/staff/tasks/{task}/cancel")
 @allows(StaffRole.HEALTH_WORKER)
 async def cancel(
     request: Request,
@@ -450,7 +450,7 @@ async def cancel(
             raise
         typed = {"cancel_reason": reason}
         return await _sheet_page(request, services, staff, forms.task_id(task), refused, typed)
-    return RedirectResponse(f"/staff/work?recorded={forms.task_id(task)}", 303)
+    return RedirectResponse(f"/staff/tasks?recorded={forms.task_id(task)}", 303)
 
 
 async def _sheet_page(

@@ -165,7 +165,7 @@ function button(content, deed) {
   return made;
 }
 
-const toList = () => element("a", words.toList, { href: "/staff/work" });
+const toList = () => element("a", words.toList, { href: "/staff/tasks" });
 
 function say(form, content, ...more) {
   let line = form.querySelector(".kept");
@@ -190,7 +190,7 @@ async function show(standing) {
   for (const one of await mine("refused")) {
     if (sheet?.dataset.entry === one.task) continue; // it is in the form
     const line = element("p", `${words.refused} `);
-    line.append(element("a", words.open, { href: `/staff/work/${one.task}` }));
+    line.append(element("a", words.open, { href: `/staff/tasks/${one.task}` }));
     lines.push(line);
   }
   const others = (await all()).filter(
@@ -337,7 +337,7 @@ async function begin() {
     watchSignOut();
     if (sheet) await prepare(sheet);
     // Later than the page: it only matters once there is no line.
-    navigator.serviceWorker?.register("/staff/worker.js", { scope: "/staff" }).catch(() => {});
+    navigator.serviceWorker?.register("/staff/taskser.js", { scope: "/staff" }).catch(() => {});
     addEventListener("online", flush);
     document.addEventListener("visibilitychange", () => document.hidden || flush());
     await flush();
