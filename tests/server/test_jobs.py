@@ -12,7 +12,7 @@ from bluezone.clock import ManualClock
 from bluezone.clock.driven import ClockFile, DrivenClock
 from bluezone.server.context import Services
 from bluezone.server.jobs import RETRY_SECONDS, Job, Scheduler
-from bluezone.storage.lease import Lease
+from bluezone.storage.lease import LEASE_SECONDS, Lease
 from tests.server.conftest import NOON
 
 HOUR = 3600
@@ -182,6 +182,41 @@ async def test_two_processes_share_the_work(services: Services, clock: ManualClo
     await running
     await second.run_due()
     assert ran == ["slow"]
+
+
+async def test_what_waits_behind_a_long_job_is_another_processes_to_take(
+    services: Services, clock: ManualClock
+) -> None:
+    others = Work("other")
+
+    async def long(services: Services, _lease: Lease) -> None:
+        clock.advance(LEASE_SECONDS)
+        assert await Scheduler(services, [others.job]).run_once("other")
+
+    scheduler = Scheduler(services, [Job("long", HOUR, long), others.job])
+    assert await scheduler.run_due() <= services.now
+    await scheduler.run_due()
+    assert others.ran_at == [LEASE_SECONDS]
+
+
+async def test_who_stops_in_the_middle_keeps_what_is_done_and_holds_up_nobody(
+    services: Services, clock: ManualClock
+) -> None:
+    done, reached = Work("done"), asyncio.Event()
+
+    async def endless(_services: Services, _lease: Lease) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    stopped = Scheduler(services, [done.job, Job("endless", HOUR, endless)])
+    task = asyncio.create_task(stopped.run_due())
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    successor = Work("endless")
+    await Scheduler(services, [done.job, successor.job]).run_due()
+    assert (done.ran_at, successor.ran_at) == ([0], [0])
 
 
 async def test_a_job_that_lost_its_lease_is_not_recorded(

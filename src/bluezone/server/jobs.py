@@ -6,8 +6,7 @@ what it missed.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bluezone.server.context import Services
-from bluezone.storage.database import Base, StorageUnavailable, upsert
-from bluezone.storage.lease import Lease, LeaseLost
+from bluezone.storage.database import Base, upsert
+from bluezone.storage.lease import LEASE_SECONDS, Lease, LeaseLost, acquire_all, release_all_in
 
 RETRY_SECONDS: Final = 60  # after a failure, or while another process holds the lease
 _LOOK_SECONDS: Final = 900  # look at the clock this often: the machine may sleep, or be set
@@ -72,23 +71,23 @@ class Scheduler:
     async def run_due(self) -> float:
         """One round: run each job that is due. Returns the time of the next round."""
         now = self._services.clock.now()
-        wake_at = math.inf
-        ran = False
         try:
             last = await self._last_runs()
         except Exception as error:  # whatever it is, keys must be published once it is gone
             _log.error("jobs wait for the database", exc_info=error)
             return now + RETRY_SECONDS
+        wake_at = math.inf
+        due: list[Job] = []
         for job in self._jobs.values():
             last_run = last.get(job.name, 0)
             # A job that is never done cannot say so itself; a time that stands still does.
             self._services.metrics.job_last_run.labels(job.name).set(last_run)
             if _slot(job, last_run) < _slot(job, now):
-                ran = True
-                if not await self._run(job.name):
-                    wake_at = min(wake_at, now + RETRY_SECONDS)
+                due.append(job)
             wake_at = min(wake_at, (_slot(job, now) + 1) * job.period)
-        if ran:
+        if due:
+            if not await self._do(due):
+                wake_at = min(wake_at, now + RETRY_SECONDS)
             await self._forget_deleted()
         return wake_at
 
@@ -97,36 +96,84 @@ class Scheduler:
 
         Raises KeyError for an unknown name.
         """
-        done = await self._run(name)
+        done = await self._do([self._jobs[name]])
         await self._forget_deleted()
         return done
 
-    async def _run(self, name: str) -> bool:
-        job, lease = self._jobs[name], self._leases[name]
+    async def _do(self, jobs: Sequence[Job]) -> bool:
+        """Run jobs one after the other, each under its lease; whether all are done.
+
+        Leases are taken, and runs written down, for all of them together: most jobs find nothing
+        to do, and that costs less than a transaction. Once half of a lease's term is over, because
+        one of them took long, the rest is left to the next round: another process may be at it.
+        """
+        clock = self._services.clock
+        began = clock.now()
+        try:
+            taken = await acquire_all([self._leases[job.name] for job in jobs])
+        except Exception as error:
+            _log.error("jobs wait for the database", exc_info=error)
+            return False
+        finished: dict[str, int] = {}  # and when the run began
+        recorded: set[str] = set()
+        try:
+            for job in jobs:
+                started = clock.now()
+                if started - began > LEASE_SECONDS / 2:
+                    break
+                if self._leases[job.name] in taken and await self._run(job):
+                    finished[job.name] = int(started)
+        finally:
+            if taken:
+                recorded = await self._record(finished, taken)
+        return len(recorded) == len(jobs)
+
+    async def _run(self, job: Job) -> bool:
         started = self._services.clock.now()
         try:
-            if not await lease.acquire():
-                return False
-            try:
-                await job.function(self._services, lease)
-                await self._finish(job, lease, int(started))
-            except BaseException:
-                with suppress(StorageUnavailable):  # then it runs out
-                    await lease.release()
-                raise
+            await job.function(self._services, self._leases[job.name])
         except LeaseLost:
-            _log.error("job lost its lease", job=name)
-            outcome = "failed"
+            _log.error("job lost its lease", job=job.name)
         except Exception as error:
-            _log.error("job failed", job=name, exc_info=error)
-            outcome = "failed"
+            _log.error("job failed", job=job.name, exc_info=error)
         else:
-            outcome = "done"
             lag = self._services.clock.now() - _slot(job, started) * job.period
-            self._services.metrics.job_lag.labels(name).set(lag)
-            self._services.metrics.job_last_run.labels(name).set(started)
-        self._services.metrics.job_runs.labels(name, outcome).inc()
-        return outcome == "done"
+            self._services.metrics.job_lag.labels(job.name).set(lag)
+            return True
+        self._services.metrics.job_runs.labels(job.name, "failed").inc()
+        return False
+
+    async def _record(self, finished: Mapping[str, int], taken: Sequence[Lease]) -> set[str]:
+        """Give leases back, and write down the runs whose lease was still held: their names."""
+        metrics = self._services.metrics
+        recorded: set[str] = set()
+        try:
+            async with self._services.database.transaction() as session:
+                held = await release_all_in(session, taken)
+                rows = [
+                    {"name": name, "started_at": started}
+                    for name, started in finished.items()
+                    if self._leases[name] in held
+                ]
+                if rows:
+                    statement = upsert(session, JobRun)
+                    await session.execute(
+                        statement.on_conflict_do_update(
+                            index_elements=[JobRun.name],
+                            set_={"started_at": statement.excluded.started_at},
+                        ),
+                        rows,
+                    )
+            recorded = {str(row["name"]) for row in rows}
+        except Exception as error:  # then the leases run out
+            _log.error("jobs wait for the database", exc_info=error)
+        if lost := finished.keys() - recorded:
+            _log.error("jobs lost their leases, or could not be written down", jobs=sorted(lost))
+        for name, started in finished.items():
+            if name in recorded:
+                metrics.job_last_run.labels(name).set(started)
+            metrics.job_runs.labels(name, "done" if name in recorded else "failed").inc()
+        return recorded
 
     async def _last_runs(self) -> dict[str, int]:
         async with self._services.database.read() as session:
@@ -139,15 +186,6 @@ class Scheduler:
             await self._services.database.forget_deleted()
         except Exception as error:  # the next round does it
             _log.error("the database's log was not emptied", exc_info=error)
-
-    async def _finish(self, job: Job, lease: Lease, started: int) -> None:
-        async with self._services.database.transaction() as session:
-            done = {"started_at": started}
-            statement = upsert(session, JobRun).values(name=job.name, **done)
-            await session.execute(
-                statement.on_conflict_do_update(index_elements=[JobRun.name], set_=done)
-            )
-            await lease.release_in(session)
 
 
 def _slot(job: Job, time: float) -> int:

@@ -1,10 +1,11 @@
 """Leases: of all processes of the service, at most one does a job."""
 
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -46,17 +47,7 @@ class Lease:
 
     async def acquire(self) -> bool:
         """Take the lease if it is free, run out, or already ours."""
-        now = int(self._clock.now())
-        async with self._database.transaction() as session:
-            mine = {"owner": self._owner, "expires_at": now + self._seconds}
-            statement = upsert(session, LeaseRow).values(name=self.name, **mine)
-            statement = statement.on_conflict_do_update(
-                index_elements=[LeaseRow.name],
-                set_=mine,
-                where=(LeaseRow.expires_at <= now) | (LeaseRow.owner == self._owner),
-            )
-            taken = await session.scalar(statement.returning(LeaseRow.owner))
-        return taken is not None
+        return bool(await acquire_all([self]))
 
     async def confirm(self, session: AsyncSession) -> None:
         """Hold the lease until the transaction that needs it has ended. Raises LeaseLost.
@@ -83,10 +74,39 @@ class Lease:
 
     async def release_in(self, session: AsyncSession) -> None:
         """Let go when this transaction commits. Raises LeaseLost: then it must not commit."""
-        gone = await session.scalar(
+        if not await release_all_in(session, [self]):
+            raise LeaseLost(self.name)
+
+
+async def acquire_all(leases: Sequence[Lease]) -> list[Lease]:
+    """Take those of one process's leases that are free, run out or already its own.
+
+    One transaction for all, and for all one time at which they run out.
+    """
+    database, now = leases[0]._database, int(leases[0]._clock.now())
+    wanted = [
+        {"name": one.name, "owner": one._owner, "expires_at": now + one._seconds} for one in leases
+    ]
+    async with database.transaction() as session:
+        statement = upsert(session, LeaseRow)
+        mine = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=[LeaseRow.name],
+            set_={"owner": mine.owner, "expires_at": mine.expires_at},
+            where=(LeaseRow.expires_at <= now) | (LeaseRow.owner == mine.owner),
+        )
+        taken = set(await session.scalars(statement.returning(LeaseRow.name), wanted))
+    return [one for one in leases if one.name in taken]
+
+
+async def release_all_in(session: AsyncSession, leases: Sequence[Lease]) -> list[Lease]:
+    """Let go of these when this transaction commits; those that were still the process's own."""
+    mine = [(one.name, one._owner) for one in leases]
+    gone = set(
+        await session.scalars(
             delete(LeaseRow)
-            .where(LeaseRow.name == self.name, LeaseRow.owner == self._owner)
+            .where(tuple_(LeaseRow.name, LeaseRow.owner).in_(mine))
             .returning(LeaseRow.name)
         )
-        if gone is None:
-            raise LeaseLost(self.name)
+    )
+    return [one for one in leases if one.name in gone]

@@ -24,5 +24,5 @@ async def _audit(services: Services, lease: Lease) -> None:
 
 jobs: Final = [
     Job("audit", 24 * 3600, _audit),
-    Job("unusual-looking", 900, alerts.check),
+    Job("unusual-looking", 3600, alerts.check),
 ]
