@@ -204,7 +204,7 @@ async def test_unusual_looking_is_told_to_the_auditor_and_the_units_administrato
     await run_job("unusual-looking")
     assert await alerts(client, quan) == [("without-reason", "lan", 7)]
     clock.advance(KEPT_SECONDS + 1000)
-    await run_job("unusual-looking")
+    await run_job("alerts-retention")
     async with services.database.read() as session:
         assert (await session.scalars(select(LookAlert))).all() == []
 

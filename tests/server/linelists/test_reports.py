@@ -92,6 +92,7 @@ async def test_reports_end_with_their_schedule_and_after_thirty_days(
     await run_job(JOB)
     clock.set(NOON + 31 * 86400)
     await run_job(JOB)
+    await run_job("linelists-retention")
     assert await count(services, Report) == 1  # the new one
     async with services.database.read() as session:
         schedule = await session.scalar(select(ReportSchedule.id))

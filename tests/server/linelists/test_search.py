@@ -140,7 +140,7 @@ async def test_a_saved_search_is_gone_after_ninety_days(
     await lan.post("/staff/search", by="person", text=name, save_as="Người đó", **WHY)
     for days, left in ((89, 1), (1, 0)):
         clock.advance(days * 86400)
-        await run_job("forget-saved-searches")
+        await run_job("linelists-retention")
         async with services.database.read() as session:
             assert len((await session.scalars(select(SavedSearch))).all()) == left
 

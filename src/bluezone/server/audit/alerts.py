@@ -66,14 +66,23 @@ async def check(services: Services, lease: Lease) -> None:
             ]
             for found in looking.unusual(looks, searches, rules, since):
                 await _tell(session, entries[-1], found, version)
+    if not accounts:
+        return
     async with services.database.transaction() as session:
         await lease.confirm(session)
-        await session.execute(delete(LookAlert).where(LookAlert.last_at < now - KEPT_SECONDS))
         await session.execute(
             upsert(session, LookingState)
             .values(id=1, until=now)
             .on_conflict_do_update(index_elements=[LookingState.id], set_={"until": now})
         )
+
+
+async def forget_old(services: Services, lease: Lease) -> None:
+    """Retention: alerts two years after the last look that they tell of."""
+    async with services.database.transaction() as session:
+        await lease.confirm(session)
+        oldest = services.now - KEPT_SECONDS
+        await session.execute(delete(LookAlert).where(LookAlert.last_at < oldest))
 
 
 def _is_looking() -> ColumnElement[bool]:

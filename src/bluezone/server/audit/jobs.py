@@ -25,4 +25,5 @@ async def _audit(services: Services, lease: Lease) -> None:
 jobs: Final = [
     Job("audit", 24 * 3600, _audit),
     Job("unusual-looking", 3600, alerts.check),
+    Job("alerts-retention", 24 * 3600, alerts.forget_old),
 ]

@@ -1,10 +1,19 @@
 """The periodic work of line lists."""
 
+from bluezone.server.context import Services
 from bluezone.server.jobs import Job
-from bluezone.server.linelists.reports import make_due
-from bluezone.server.linelists.searching import forget_old
+from bluezone.server.linelists import reports, searching
+from bluezone.storage.lease import Lease
+
+
+async def _retention(services: Services, lease: Lease) -> None:
+    async with services.database.transaction() as session:
+        await lease.confirm(session)
+        await reports.forget_old(session, services.now)
+        await searching.forget_old(session, services.now)
+
 
 jobs = [
-    Job("make-scheduled-reports", 3600, make_due),
-    Job("forget-saved-searches", 86400, forget_old),
+    Job("make-scheduled-reports", 3600, reports.make_due),
+    Job("linelists-retention", 24 * 3600, _retention),
 ]

@@ -172,7 +172,7 @@ async def forget_account(session: AsyncSession, account_id: int) -> None:
 
 # --- the job ---------------------------------------------------------------------------
 async def make_due(services: Services, lease: Lease) -> None:
-    """Make each report that is due and not there yet; forget what is older than 30 days."""
+    """Make each report that is due and not there yet."""
     async with services.database.read() as session:
         ids = list(await session.scalars(select(ReportSchedule.id).order_by(ReportSchedule.id)))
     for schedule_id in ids:
@@ -181,10 +181,6 @@ async def make_due(services: Services, lease: Lease) -> None:
         except Refused as refused:
             # Of this one nothing can be made; the others are not to suffer.
             _log.error("a report was not made", schedule=schedule_id, reason=refused.error)
-    oldest = services.now - rules.KEPT_DAYS * DAY_SECONDS
-    async with services.database.transaction() as session:
-        await lease.confirm(session)
-        await _delete(session, Report.made_at < oldest)
 
 
 async def _make(services: Services, lease: Lease, schedule_id: int) -> None:
@@ -239,6 +235,11 @@ async def _make(services: Services, lease: Lease, schedule_id: int) -> None:
     async with services.database.transaction() as session:
         await lease.confirm(session)
         await session.execute(update(Report).where(Report.id == report.id).values(size=size))
+
+
+async def forget_old(session: AsyncSession, now: int) -> None:
+    """Retention: reports after 30 days."""
+    await _delete(session, Report.made_at < now - rules.KEPT_DAYS * DAY_SECONDS)
 
 
 async def _delete(session: AsyncSession, which: ColumnElement[bool]) -> None:

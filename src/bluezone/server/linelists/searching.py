@@ -27,7 +27,6 @@ from bluezone.server.register import service as book
 from bluezone.server.register.rules import Details, plain
 from bluezone.server.register.service import Register
 from bluezone.server.sealing import Sealer
-from bluezone.storage.lease import Lease
 from bluezone.web.catalogue import _
 
 FOUND_AT_MOST: Final = book.FOUND_AT_MOST
@@ -171,15 +170,10 @@ async def forget(session: AsyncSession, staff: Staff, search_id: int) -> None:
     )
 
 
-async def forget_old(services: Services, lease: Lease) -> None:
+async def forget_old(session: AsyncSession, now: int) -> None:
     """Retention: what was typed may be a name, and must not outlive the records of its person."""
-    async with services.database.transaction() as session:
-        await lease.confirm(session)
-        await session.execute(
-            delete(SavedSearch).where(
-                SavedSearch.created_at <= services.now - SAVED_DAYS * 24 * 3600
-            )
-        )
+    oldest = now - SAVED_DAYS * 24 * 3600
+    await session.execute(delete(SavedSearch).where(SavedSearch.created_at <= oldest))
 
 
 def _account(staff: Staff) -> bytes:
