@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import uuid
 import zipfile
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from bluezone.server.audit.tables import AuditEntry
+from bluezone.server.cases.tables import Case
 from bluezone.server.context import Services
 from bluezone.server.errors import Refused
+from bluezone.server.linelists import fhir
 from bluezone.server.linelists.rules import COLUMNS, FIXED, Form, List, Wanted, plan
 from bluezone.server.register.rules import Details
 from bluezone.server.register.service import Register
@@ -171,6 +174,36 @@ async def test_fhir_is_valid_and_its_references_lead_somewhere(
         assert not missing or kind in (List.CONTACTS, List.RESULTS)
         named = any(name in answer.text for name in outbreak.name_of.values())
         assert named is personal
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_fhir_gives_the_results_of_each_of_a_persons_cases(
+    services: Services, outbreak: Outbreak, ask: Ask
+) -> None:
+    wanted = {"list": "cases", "form": "fhir"}
+    before = _observations(await ask("vn", **wanted))
+    async with services.database.transaction() as session:
+        first = (await session.scalars(select(Case).order_by(Case.id))).first()
+        assert first is not None
+        again = {
+            name: getattr(first, name)
+            for name in Case.__mapper__.column_attrs.keys()  # noqa: SIM118 - no mapping
+            if name != "id"
+        }
+        session.add(Case(**again | {"reference": "HN-2021-99999", "onset": "2021-01-19"}))
+    assert _observations(await ask("vn", **wanted)) == before
+
+
+def _observations(answer: httpx.Response) -> list[str]:
+    resources = [one["resource"] for one in answer.json()["entry"]]
+    return sorted(one["id"] for one in resources if one["resourceType"] == "Observation")
+
+
+@given(st.integers(0), st.integers(0))
+def test_fhir_ids_are_name_based_and_never_change(source: int, exposed: int) -> None:
+    space = uuid.UUID("7b0d7c0e-5d0b-5a34-9e0e-0d0c7a9a4e11")
+    expected = uuid.uuid5(space, f"related:{source}/{exposed}")
+    assert fhir.related_id(source, exposed) == str(expected)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

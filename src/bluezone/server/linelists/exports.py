@@ -1,7 +1,8 @@
 """Writing a list in the form asked for, as a stream of bytes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from bluezone.protocol.intervals import vietnam_time
@@ -122,52 +123,46 @@ async def _meetings(
 
 async def _resources(
     services: Services, plan: Plan, selection: Selection
-) -> AsyncIterator[list[dict[str, Any]]]:
-    """Resources page by page; each Patient of a bundle once."""
+) -> AsyncIterator[Iterable[dict[str, Any]]]:
+    """Resources page by page, each page made while it is read; each Patient of a bundle once."""
     given: set[int] = set()
     members: list[int] = []
 
-    def patients(page: Sequence[Line]) -> list[dict[str, Any]]:
-        found = []
+    def patients(page: Sequence[Line]) -> Iterator[dict[str, Any]]:
         for line in page:
             if line.person_id not in given:
                 given.add(line.person_id)
-                found.append(fhir.patient(line))
-        return found
+                yield fhir.patient(line)
+
+    def contacts_of(
+        page: Sequence[Line], met: Mapping[int, Sequence[Meeting]]
+    ) -> Iterator[dict[str, Any]]:
+        for line in page:
+            members.append(line.person_id)
+            known = {
+                one.source_id: one
+                for one in met.get(line.person_id, ())
+                if one.source_id is not None
+            }
+            yield fhir.linked(fhir.patient(line), known, line.person_id)
+            for source, one in known.items():
+                yield fhir.related_person(line, source, one.first, one.last)
 
     async for page in lines(services, plan.list, selection, with_details=plan.is_personal):
         if plan.list is List.CASES:
-            yield patients(page) + [fhir.condition(line) for line in page]
-            yield [fhir.observation(line) for line in await _results(services, selection, page)]
+            yield chain(patients(page), map(fhir.condition, page))
+            yield map(fhir.observation, await _results(services, selection, page))
         elif plan.list is List.RESULTS:
-            yield patients(page) + [fhir.observation(line) for line in page]
+            yield chain(patients(page), map(fhir.observation, page))
         else:
-            met = await _meetings(services, selection, page)
-            found = []
-            for line in page:
-                known = [one for one in met.get(line.person_id, ()) if one.source_id is not None]
-                found.append(
-                    fhir.linked(
-                        fhir.patient(line),
-                        (one.source_id for one in known if one.source_id is not None),
-                        line.person_id,
-                    )
-                )
-                found += [
-                    fhir.related_person(line, one.source_id, one.first, one.last)
-                    for one in known
-                    if one.source_id is not None
-                ]
-                members.append(line.person_id)
-            yield found
+            yield contacts_of(page, await _meetings(services, selection, page))
     if plan.list is List.CONTACTS:
         yield [fhir.group(members, f"contacts {selection.first} {selection.last}")]
 
 
 async def _results(services: Services, selection: Selection, page: Sequence[Line]) -> list[Line]:
     async with services.database.read() as session:
-        found = await cases.cases_of(session, selection.scope, (line.person_id for line in page))
         rows = await cases.results_of_cases(
-            session, selection.scope, (case.id for case in found.values())
+            session, selection.scope, (one.case_id for one in page if one.case_id is not None)
         )
     return [result_line(row) for row in rows]

@@ -5,13 +5,15 @@ RelatedPerson of the case (who met whom) and a Patient of their own (who is foll
 the link of that Patient; the contacts of a list are together a Group.
 """
 
+import hashlib
 import uuid
 from collections.abc import AsyncIterator, Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from bluezone.server.linelists.lines import Line, name_parts
+from bluezone.server.linelists.lines import PAGE, Line, name_parts
 
 _SPACE: Final = uuid.UUID("7b0d7c0e-5d0b-5a34-9e0e-0d0c7a9a4e11")
 _COVID: Final = {"system": "http://snomed.info/sct", "code": "840539006", "display": "COVID-19"}
@@ -43,21 +45,24 @@ _FOUND: Final = {
 _GENDER: Final = {"female": "female", "male": "male", "other": "other"}
 
 
-async def bundle(pages: AsyncIterator[list[dict[str, Any]]], made_at: str) -> AsyncIterator[bytes]:
-    """A collection of resources (as `cases`, `results`, `contacts` make them), page by page.
+async def bundle(
+    pages: AsyncIterator[Iterable[dict[str, Any]]], made_at: str
+) -> AsyncIterator[bytes]:
+    """A collection of resources (as the functions below make them), page by page.
 
-    `made_at`: an instant, 2021-01-20T19:00:00+07:00.
+    A page may be made while it is read: one resource at a time takes less time than thousands
+    that wait for each other. `made_at`: an instant, 2021-01-20T19:00:00+07:00.
     """
     head = {"resourceType": "Bundle", "type": "collection", "timestamp": made_at}
     yield msgspec.json.encode(head)[:-1] + b',"entry":['
     first = True
     async for resources in pages:
-        entries = [
+        entries = b",".join(
             msgspec.json.encode({"fullUrl": f"urn:uuid:{one['id']}", "resource": one})
             for one in resources
-        ]
+        )
         if entries:
-            yield (b"" if first else b",") + b",".join(entries)
+            yield entries if first else b"," + entries
             first = False
     yield b"]}"
 
@@ -187,8 +192,13 @@ def related_id(source: int, exposed: int) -> str:
     return _id("related", f"{source}/{exposed}")
 
 
+@lru_cache(maxsize=4 * PAGE)  # most are named again on the same page
 def _id(kind: str, key: object) -> str:
-    return str(uuid.uuid5(_SPACE, f"{kind}:{key}"))
+    """`str(uuid.uuid5(_SPACE, f"{kind}:{key}"))` (RFC 9562, 5.5) in a quarter of its time."""
+    name = f"{kind}:{key}".encode()
+    text = hashlib.sha1(_SPACE.bytes + name, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 def _reference(kind: str, key: object) -> dict[str, str]:

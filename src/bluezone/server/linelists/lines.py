@@ -32,11 +32,15 @@ _SPOKEN_TO: Final = ("reached", "symptoms", "met")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: what is not personal by column, whom it is about, and their details if asked."""
+    """One line: what is not personal by column, whom it is about, and their details if asked.
+
+    `case_id`: of a line of cases.
+    """
 
     cells: Mapping[str, Cell]
     person_id: int
     details: Details | None = None
+    case_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ async def lines(
                     session, selection.scope, book, (line.person_id for line in found)
                 )
                 found = [
-                    Line(line.cells, line.person_id, details.get(line.person_id)) for line in found
+                    Line(line.cells, line.person_id, details.get(line.person_id), line.case_id)
+                    for line in found
                 ]
         if found:
             yield found
@@ -112,6 +117,7 @@ async def _cases(session: AsyncSession, selection: Selection, after: int) -> _Pa
                 **_unit(row.unit),
             },
             row.person_id,
+            case_id=row.id,
         )
         for row in rows
     ]
@@ -268,7 +274,7 @@ def _full_name(path: str) -> str:
 
 
 def _time(at: int | None) -> str | None:
-    return f"{vietnam_time(at):%Y-%m-%d %H:%M}" if at is not None else None
+    return vietnam_time(at).isoformat(" ")[:16] if at is not None else None
 
 
 def name_parts(name: str) -> tuple[str, str, str]:

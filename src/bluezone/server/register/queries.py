@@ -37,10 +37,12 @@ async def details_of(
     """The opened details of those of these people who are within scope."""
     found: dict[int, Details] = {}
     for some in in_parts(ids):
-        rows = await session.scalars(
-            select(Person).where(Person.id.in_(some), scope.of(Person.unit))
+        rows = await session.execute(
+            select(Person.id, Person.sealed).where(Person.id.in_(some), scope.of(Person.unit))
         )
-        found.update((person.id, register.details(person)) for person in rows)
+        found.update(
+            (person_id, register.open_sealed(person_id, sealed)) for person_id, sealed in rows
+        )
     return found
 
 
