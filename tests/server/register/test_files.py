@@ -129,11 +129,14 @@ def changed(content: bytes, **parts: bytes) -> bytes:
 @pytest.mark.timeout(30)
 def test_a_small_workbook_takes_no_hours_and_no_gigabytes() -> None:
     """A row that says it is the ten-thousand-millionth; rows that are empty but wide; a style
-    sheet of half a gigabyte, in its own name and in a sheet's. Each is a file of some kilobytes."""
+    sheet of half a gigabyte, in its own name and in a sheet's; millions of elements between the
+    rows, after them, and in one. Each is a file of some kilobytes."""
     whole = workbook(["a", "b"], ["1", "2"])
     sheet = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
     last = b'<sheetData><row r="9999999999"><c r="A1" t="n"><v>1</v></c></row></sheetData>'
     wide = b"<sheetData>" + b'<row><c r="ZZZ1"/></row>' * 200_000 + b"</sheetData>"
+    junk = b"<x/>" * 3_000_000
+    row = b'<row r="1"><c r="A1" t="n"><v>1</v></c></row>'
     huge = b"<x>" + b" " * (files._MAX_PART + 1) + b"</x>"
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         types = archive.read("[Content_Types].xml")
@@ -141,12 +144,26 @@ def test_a_small_workbook_takes_no_hours_and_no_gigabytes() -> None:
     for content in (
         changed(whole, sheet=sheet + last + b"</worksheet>"),
         changed(whole, sheet=sheet + wide + b"</worksheet>"),
+        changed(whole, sheet=sheet + b"<sheetData>" + (row + junk[:400_000]) * 20),
+        changed(whole, sheet=sheet + b"<sheetData>" + row + b"</sheetData>" + junk),
+        changed(whole, sheet=sheet + b"<sheetData><row>" + junk),
         changed(whole, styles=huge),
         changed(whole, types=hidden, sheet=huge),
     ):
         with pytest.raises(FileError):
             for _row in read_table(content).rows:
                 pass
+
+
+def test_a_sheet_with_a_document_type_is_refused() -> None:
+    """Its entities would grow while they are read."""
+    whole = workbook(["a", "b"], ["1", "2"])
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml")
+    read_table(changed(whole, sheet=sheet))
+    typed = b'<!DOCTYPE x [<!ENTITY e "eeee">]>' + sheet.partition(b"?>")[2]
+    with pytest.raises(FileError):
+        read_table(changed(whole, sheet=typed))
 
 
 def test_a_million_rows_are_refused_after_the_limit_and_one_row_is_a_file() -> None:

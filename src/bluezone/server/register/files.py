@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import openpyxl
 
 from bluezone.server.errors import Refused
+from bluezone.server.register.sheet_sizes import SheetTooLargeError, check_sheet
 from bluezone.server.spreadsheets import harmless
 from bluezone.web.catalogue import _
 
@@ -178,6 +179,8 @@ def _xlsx(content: bytes) -> Table:
         sheet = next((one for one in book.worksheets if one.sheet_state == "visible"), None)
     except FileError:
         raise
+    except SheetTooLargeError:
+        raise _too_much() from None
     except Exception:  # openpyxl says in many ways that it does not understand a file
         raise _no_workbook() from None
     if sheet is None:
@@ -195,7 +198,10 @@ def _check_sizes(archive: zipfile.ZipFile) -> None:
     for one in parts:
         most = _MAX_STRINGS if one.filename == _STRINGS else _MAX_PART
         is_sheet = one.filename.startswith(_SHEETS) and one not in links
-        if one.file_size > most and not is_sheet:
+        if is_sheet:
+            with archive.open(one) as sheet:
+                check_sheet(sheet, _MAX_PART)
+        elif one.file_size > most:
             raise _too_much()
     # Where sheets are, which are read row by row, nothing lies that is read at once.
     for kind in ElementTree.fromstring(archive.read("[Content_Types].xml")):  # noqa: S314 - small
