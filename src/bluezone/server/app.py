@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
 from bluezone.clock import Clock
@@ -181,7 +183,7 @@ def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAP
         # Starlette builds that redirect from the Host header; a cache would keep a forged one.
         redirect_slashes=False,
         lifespan=lifespan,
-        dependencies=[Depends(authorise)],
+        routes=_routes(),
         middleware=[
             Middleware(Requests, routes=endpoints, metrics=services.metrics, answer=_answer),
             Middleware(
@@ -194,10 +196,18 @@ def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAP
         exception_handlers=dict.fromkeys(EXPECTED_ERRORS, _refuse),
     )
     app.state.services = services
-    for router in ROUTERS:
-        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """Every route, behind `authorise`. FastAPI puts them together at their first request, which
+    takes a while: once for all applications of a process."""
+    router = APIRouter(dependencies=[Depends(authorise)])
+    for one in ROUTERS:
+        router.include_router(one)
+    return router.routes
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
