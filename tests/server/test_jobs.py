@@ -184,19 +184,55 @@ async def test_two_processes_share_the_work(services: Services, clock: ManualClo
     assert ran == ["slow"]
 
 
-async def test_what_waits_behind_a_long_job_is_another_processes_to_take(
+async def test_what_waits_behind_a_job_that_takes_long_this_time_is_anybodys(
+    services: Services, clock: ManualClock
+) -> None:
+    others, takes = Work("other"), [0]
+
+    async def long(services: Services, _lease: Lease) -> None:
+        clock.advance(takes[0])
+        if takes[0]:
+            assert await Scheduler(services, [others.job]).run_once("other")
+
+    scheduler = Scheduler(services, [Job("long", HOUR, long), others.job])
+    await scheduler.run_due()
+    takes[0] = LEASE_SECONDS
+    clock.advance(HOUR)
+    assert await scheduler.run_due() == services.now + RETRY_SECONDS
+    await scheduler.run_due()
+    assert others.ran_at == [0, HOUR + LEASE_SECONDS]
+
+
+async def test_a_job_that_fails_after_long_stops_no_other(
     services: Services, clock: ManualClock
 ) -> None:
     others = Work("other")
 
+    async def hopeless(_services: Services, _lease: Lease) -> None:
+        clock.advance(LEASE_SECONDS)
+        raise RuntimeError
+
+    scheduler = Scheduler(services, [Job("hopeless", HOUR, hopeless), others.job])
+    for _ in range(3):
+        assert await scheduler.run_due() == services.now + RETRY_SECONDS
+        clock.advance(HOUR - LEASE_SECONDS)
+    assert others.ran_at == [LEASE_SECONDS, HOUR, 2 * HOUR]
+
+
+async def test_before_a_long_job_what_is_done_is_written_down(
+    services: Services, clock: ManualClock
+) -> None:
+    quick = Work("quick")
+
     async def long(services: Services, _lease: Lease) -> None:
         clock.advance(LEASE_SECONDS)
-        assert await Scheduler(services, [others.job]).run_once("other")
+        await Scheduler(services, [quick.job]).run_due()
 
-    scheduler = Scheduler(services, [Job("long", HOUR, long), others.job])
-    assert await scheduler.run_due() <= services.now
-    await scheduler.run_due()
-    assert others.ran_at == [LEASE_SECONDS]
+    scheduler = Scheduler(services, [quick.job, Job("long", HOUR, long)])
+    for _ in range(2):
+        await scheduler.run_due()
+        clock.advance(HOUR - LEASE_SECONDS)
+    assert quick.ran_at == [0, HOUR]
 
 
 async def test_who_stops_in_the_middle_keeps_what_is_done_and_holds_up_nobody(

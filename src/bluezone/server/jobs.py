@@ -6,7 +6,7 @@ what it missed.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from bluezone.storage.database import Base, upsert
 from bluezone.storage.lease import LEASE_SECONDS, Lease, LeaseLost, acquire_all, release_all_in
 
 RETRY_SECONDS: Final = 60  # after a failure, or while another process holds the lease
+_QUICK_SECONDS: Final = 5  # a job that takes no longer keeps no other waiting
 _LOOK_SECONDS: Final = 900  # look at the clock this often: the machine may sleep, or be set
 
 _log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Scheduler:
         self._leases = {
             name: Lease(services.database, services.clock, f"job:{name}") for name in self._jobs
         }
+        self._seconds: dict[str, float] = {}  # that the last run took, of those that did not fail
 
     async def run(self) -> None:
         """Run what is due, sleep until more is; until cancelled."""
@@ -85,11 +87,30 @@ class Scheduler:
             if _slot(job, last_run) < _slot(job, now):
                 due.append(job)
             wake_at = min(wake_at, (_slot(job, now) + 1) * job.period)
+        for batch in self._batches(due):
+            if not await self._do(batch):
+                wake_at = min(wake_at, self._services.clock.now() + RETRY_SECONDS)
         if due:
-            if not await self._do(due):
-                wake_at = min(wake_at, now + RETRY_SECONDS)
             await self._forget_deleted()
         return wake_at
+
+    def _batches(self, due: Iterable[Job]) -> Iterator[list[Job]]:
+        """All together that took no time when they last ran, then each of the others alone.
+
+        Leases of a batch are taken, and its runs written down, together: most jobs find nothing to
+        do, and that costs less than a transaction. Behind a long or failing one nothing waits to
+        be written down.
+        """
+        quick: list[Job] = []
+        others: list[Job] = []
+        for job in due:
+            (quick if self._seconds.get(job.name, math.inf) < _QUICK_SECONDS else others).append(
+                job
+            )
+        if quick:
+            yield quick
+        for job in others:
+            yield [job]
 
     async def run_once(self, name: str) -> bool:
         """Run a job now, due or not. False if it failed or another process is at it.
@@ -103,9 +124,8 @@ class Scheduler:
     async def _do(self, jobs: Sequence[Job]) -> bool:
         """Run jobs one after the other, each under its lease; whether all are done.
 
-        Leases are taken, and runs written down, for all of them together: most jobs find nothing
-        to do, and that costs less than a transaction. Once half of a lease's term is over, because
-        one of them took long, the rest is left to the next round: another process may be at it.
+        Once half of a lease's term is over, because one of them took long this time, the rest is
+        left to the next round: another process may be at it.
         """
         clock = self._services.clock
         began = clock.now()
@@ -129,7 +149,9 @@ class Scheduler:
         return len(recorded) == len(jobs)
 
     async def _run(self, job: Job) -> bool:
-        started = self._services.clock.now()
+        clock = self._services.clock
+        started = clock.now()
+        self._seconds.pop(job.name, None)
         try:
             await job.function(self._services, self._leases[job.name])
         except LeaseLost:
@@ -137,7 +159,8 @@ class Scheduler:
         except Exception as error:
             _log.error("job failed", job=job.name, exc_info=error)
         else:
-            lag = self._services.clock.now() - _slot(job, started) * job.period
+            self._seconds[job.name] = clock.now() - started
+            lag = clock.now() - _slot(job, started) * job.period
             self._services.metrics.job_lag.labels(job.name).set(lag)
             return True
         self._services.metrics.job_runs.labels(job.name, "failed").inc()

@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 from sqlalchemy import func, select
 
+from bluezone.clock import ManualClock
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.cases.tables import Case
 from bluezone.server.contacts import service as contacts
@@ -85,6 +86,23 @@ async def test_a_list_is_checked_shown_and_taken_once(services: Services, sign_i
         kept = await session.scalar(select(Case).where(Case.onset == "2021-01-17"))
         assert kept is not None
         assert (kept.status, kept.source, kept.unit) == ("confirmed", "import", BA_DINH)
+
+
+@sqlite
+async def test_a_list_of_illnesses_that_are_over_opens_them_once(
+    services: Services, sign_in: SignIn, clock: ManualClock
+) -> None:
+    """Without a column of symptoms, and without one of days of report: today is not theirs."""
+    lan = await sign_in()
+    list_ = (
+        "Họ tên,SĐT,Năm sinh,Phường,Phân loại,Ngày khởi phát,Kết cục,Ngày khỏi\n"
+        'Nguyễn Văn An,901234567,1990,"Ba Đình, Hà Nội",F0,2/1/2021,khỏi,16/1/2021\n'
+    )
+    for _day in range(2):
+        address = await hand_in(lan, list_.encode())
+        assert (await lan.post(address)).status_code == 303
+        assert await counted(services) == (1, 1)
+        clock.advance(86400)
 
 
 async def test_an_import_that_is_cut_off_leaves_nothing(
@@ -217,6 +235,12 @@ async def test_a_list_of_contacts_finds_who_is_known_and_refuses_oneself(
         "Vũ Bảy,,1970,00004,9999-9999,18/1/2021,,\n"
         f"Đỗ Tám,,1970,00004,{reference},18/1/2020,,\n"
     )
+    for faulty in ("00001440000", "9" * 5000):
+        line = f"Hồ Chín,,1970,00004,{reference},18/1/2021,,{faulty}\n"
+        answer = await lan.post(
+            "/staff/contacts/import", files={"file": ("tx.csv", (file + line).encode())}
+        )
+        assert "1440" in (await lan.get(answer.headers["location"])).text
     for found in (2, 0):  # and once more: nothing new
         answer = await lan.post("/staff/contacts/import", files={"file": ("tx.csv", file.encode())})
         assert answer.status_code == 303, answer.text

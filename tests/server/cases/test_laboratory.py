@@ -91,6 +91,14 @@ async def test_results_open_confirm_and_correct_and_are_never_overwritten(
     assert cases[0].reference not in (await lan.get("/staff/cases?decide=1")).text
 
 
+async def test_two_samples_of_somebody_new_are_one_person_and_one_case(
+    services: Services, lab: Any
+) -> None:
+    assert await lab(result("M1"), result("M2", method="antigen")) == ["taken", "taken"]
+    cases, results, people = await stored(services)
+    assert (len(cases), len(results), people) == (1, 2, 1)
+
+
 async def test_a_negative_ends_a_suspicion_and_contradicts_a_positive(
     services: Services, lab: Any, sign_in: SignIn
 ) -> None:

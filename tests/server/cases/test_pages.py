@@ -56,6 +56,9 @@ async def test_a_case_is_taken_down_changed_closed_and_opened_again(
     )
     assert closed.status_code == 303, closed.text
     assert "khỏi bệnh" in (await lan.get(address)).text
+    # Only the verb that looks for another open case opens one again.
+    past = await lan.post(f"{address}/change", {**form(onset="2021-01-16"), "seen": "2"})
+    assert past.status_code == 422
     again = await lan.post(f"{address}/reopen", {"seen": "2", "note": "Tái dương tính"})
     assert again.status_code == 303, again.text
     async with services.database.read() as session:

@@ -5,13 +5,16 @@ import html
 import re
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from bluezone.server.audit.tables import AuditEntry
+from bluezone.server.cases.tables import Case
+from bluezone.server.contacts.deriving import rederive
 from bluezone.server.contacts.tables import Exposure, Visit
 from bluezone.server.context import Services
-from tests.server.conftest import LIEN_CHIEU, NGOC_HA
+from tests.server.conftest import BA_DINH, LIEN_CHIEU, NGOC_HA
 from tests.server.contacts.conftest import WorkerNamed, World
+from tests.server.contacts.graph import case_values
 
 MET = {
     "unit": "00004", "day": "2021-01-15", "minutes": "", "setting": "household",
@@ -183,6 +186,23 @@ async def test_a_rank_decided_by_hand_stands_beside_the_derived_one(
     assert "Lê Thị Tư" in html.unescape((await lan.get("/staff/contacts?rank=2")).text)
     await lan.post(f"{own}/rank", own, rank="rule")
     assert (await world.ranks())["Lê Thị Tư"].rank == 1
+
+
+async def test_a_contact_who_became_a_case_is_one_whatever_was_decided_before(
+    worker: WorkerNamed, world: World, services: Services
+) -> None:
+    lan = await worker("lan")
+    case = await world.case("Phạm Văn Ba")
+    path = f"/staff/cases/{case.id}/contacts/new"
+    await lan.post(path, path, **MET, name="Lê Thị Tư")
+    person = case.person_id + 1
+    own = f"/staff/people/{person}"
+    await lan.post(f"{own}/rank", own, rank="none", reason="Đã tiêm đủ liều")
+    async with services.database.transaction() as session:
+        values = case_values(person, person, "2021-01-16", None) | {"unit": BA_DINH}
+        await session.execute(insert(Case), [values])
+        await rederive(session, [person], services.now)
+    assert (await world.ranks())["Lê Thị Tư"].rank == 0
 
 
 async def test_who_was_at_the_market_on_the_third_between_8_and_10(

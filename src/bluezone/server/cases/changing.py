@@ -167,11 +167,26 @@ async def change_case(
     seen: int,
     note: str = "",
 ) -> Case:
-    """Give a case another course, from what it was at revision `seen`.
+    """Give an open case another course, from what it was at revision `seen`.
 
     Raises CourseError (422), CaseChanged (409), Refused (404, also beyond scope).
     """
     case = await case_of(session, staff.scope, case_id)
+    if course_of(case).status not in rules.OPEN:  # reopen_case looks whether there is another
+        raise rules.CourseError("status", _("This case is over already."))
+    return await _change(session, services, staff, case, course, seen=seen, note=note)
+
+
+async def _change(
+    session: AsyncSession,
+    services: Services,
+    staff: Staff,
+    case: Case,
+    course: Course,
+    *,
+    seen: int,
+    note: str,
+) -> Case:
     before = course_of(case)
     rules.check_transition(before.status, course.status)
     person = await register.get(session, EVERYWHERE, case.person_id)
@@ -203,7 +218,7 @@ async def close_case(
         outcome=outcome,
         outcome_on=on if outcome else None,
     )
-    return await change_case(session, services, staff, case_id, course, seen=seen, note=note)
+    return await _change(session, services, staff, case, course, seen=seen, note=note)
 
 
 async def reopen_case(
@@ -234,7 +249,7 @@ async def reopen_case(
     course = msgspec.structs.replace(
         course_of(case), status=await _status_before(session, case), outcome=None, outcome_on=None
     )
-    return await change_case(session, services, staff, case_id, course, seen=seen, note=note)
+    return await _change(session, services, staff, case, course, seen=seen, note=note)
 
 
 async def _status_before(session: AsyncSession, case: Case) -> CaseStatus:

@@ -122,17 +122,19 @@ async def _recognise_cases(
         for other in reversed(one.alike)  # so that the likeliest is the one that counts
         if other.likeness.same_name
         and staff.scope.covers(other.unit)
-        and _same_illness(courses, other.person_id, one)
+        and _same_illness(courses.get(other.person_id), one.row.content)
     }
 
 
-def _same_illness(courses: Mapping[int, Course], person_id: int, one: Ready[Course]) -> bool:
-    there, here = courses.get(person_id), one.row.content
-    return there is not None and (there.onset, there.sampled_on, there.reported_on) == (
-        here.onset,
-        here.sampled_on,
-        here.reported_on,
-    )
+def _same_illness(there: Course | None, here: Course) -> bool:
+    """Whether a row tells of an illness that is known.
+
+    A list without days of report is given that on which it is handed in, so where another day
+    tells, this one does not count.
+    """
+    if there is None or (there.onset, there.sampled_on) != (here.onset, here.sampled_on):
+        return False
+    return bool(here.onset or here.sampled_on) or there.reported_on == here.reported_on
 
 
 async def _apply_cases(
@@ -141,14 +143,15 @@ async def _apply_cases(
     ids, fresh = await importing.people_of(session, services, ready)
     people = await register.people(session, ids)
     taken = set(await service.open_cases(session, ids))
-    # A list that is handed in again, and says of an illness that it is over, opens it no second
-    # time either.
-    over = await service.last_cases(session, set(ids) - taken)
+    # A list that is handed in again opens no illness a second time that is over.
+    last = await service.last_cases(session, set(ids) - taken)
+    over = {person_id: service.course_of(case) for person_id, case in last.items()}
     courses = []
     for one, person_id in zip(ready, ids, strict=True):
         course = one.row.content
-        again = person_id in over and service.course_of(over[person_id]) == course
-        if person_id in taken or again:
+        before = over.get(person_id)
+        is_over = before is not None and before.status is CaseStatus.CLOSED
+        if person_id in taken or (is_over and _same_illness(before, course)):
             continue
         taken.add(person_id)
         courses.append((people[person_id], course))
@@ -305,8 +308,11 @@ RESULTS: Final = Shape(
 def ready_rows(
     rows: Sequence[tuple[Details, str, Sample]], alike: Sequence[Sequence[register.Candidate]]
 ) -> list[Ready[Sample]]:
-    """What a program handed in, as rows numbered from 1."""
+    """What a program handed in, as rows numbered from 1; two of one person know of each other."""
+    seen: dict[tuple[int, str], list[importing.Row[Sample]]] = {}
     return [
-        importing.ready_row(importing.Row(number, details, unit, sample), found)
+        importing.ready_row(
+            importing.met_before(RESULTS, importing.Row(number, details, unit, sample), seen), found
+        )
         for number, ((details, unit, sample), found) in enumerate(zip(rows, alike, strict=True), 1)
     ]

@@ -93,13 +93,15 @@ async def cases_after(
 
 
 async def cases_of(
-    session: AsyncSession, scope: Scope, persons: Iterable[int]
+    session: AsyncSession, scope: Scope, persons: Iterable[int], *, but: str = ""
 ) -> dict[int, CaseRow]:
-    """The latest case within scope of each of these people who has one."""
+    """The latest case within scope, of another status than `but`, of each who has one."""
     found: dict[int, CaseRow] = {}
     for some in in_parts(persons):
         rows = await session.execute(
-            _cases(scope.of(Case.unit), Case.person_id.in_(some)).order_by(_DATED, Case.id)
+            _cases(scope.of(Case.unit), Case.person_id.in_(some), Case.status != but).order_by(
+                _DATED, Case.id
+            )
         )
         found.update((case.person_id, case) for case in (CaseRow(*row) for row in rows))
     return found
@@ -148,11 +150,15 @@ async def counts_by_day(
 async def reported_without_onset(
     session: AsyncSession, scope: Scope, since: str, until: str
 ) -> dict[bool, int]:
-    """Cases reported in a period without a day of onset: True, without symptoms; False, unknown."""
+    """Cases reported in a period without a day of onset: True, without symptoms; False, unknown.
+
+    Not of those that were something else.
+    """
     rows = await session.execute(
         select(Case.has_symptoms, func.count())
         .where(
             Case.merged_into.is_(None),
+            Case.status != "discarded",
             scope.of(Case.unit),
             Case.reported_on.between(since, until),
             Case.onset.is_(None),

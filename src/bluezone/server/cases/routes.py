@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bluezone.protocol.intervals import vietnam_day, vietnam_time
 from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
+from bluezone.server.audit.service import LOOKS_BY_ACCOUNT
 from bluezone.server.authorisation import SignedIn, allows
 from bluezone.server.cases import changing, codes, rules, service
 from bluezone.server.cases.changing import CaseChanged
@@ -47,7 +48,6 @@ _DONE: Final = {
     "reopened": _("Done: the case is open again."),
     "looked": _("Done: the case stays as it is."),
 }
-# Where the course that a form gives has its problems.
 _Text = Annotated[str, Form()]
 
 router = APIRouter()
@@ -495,6 +495,8 @@ async def code_on_page(
     request: Request, services: Parts, staff: SignedIn, case_id: int, way: _Text = ""
 ) -> Response:
     """A one-time code for the case. Shown in the answer itself: it is not kept anywhere."""
+    # The page with the code is a look at the person: refused after the code was made, it is lost.
+    services.limits.require(LOOKS_BY_ACCOUNT, str(staff.account_id))
     try:
         chosen = codes.way_named(way)
         async with services.database.transaction() as session:

@@ -374,7 +374,8 @@ def _values(
     return {
         "person_id": person,
         "rank": rank,
-        "shown": overrides.get(person, rank),
+        # Whoever became a case is one, whatever was decided of them as a contact.
+        "shown": rank if rank == 0 else overrides.get(person, rank),
         "exposure_id": outcome.exposure_id if outcome else None,
         "last_exposed_on": outcome.last_exposed_on if outcome else None,
         "listed_on": (outcome.last_exposed_on or "") if outcome else "",

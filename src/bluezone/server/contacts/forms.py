@@ -79,7 +79,6 @@ class PersonChoice:
 
     person_id: int | None
     candidates: list[tuple[Candidate, Details]] = field(default_factory=list)
-    was_elsewhere: bool = False  # found beyond the worker's units, where nothing is shown
 
 
 async def chosen_person(
@@ -102,7 +101,7 @@ async def chosen_person(
         known = await register.details_of(session, opened, [one.person_id for one in near])
         return PersonChoice(None, [(one, known[one.person_id]) for one in near])
     if far and far[0].likeness.score >= register_rules.SAME:
-        return PersonChoice(far[0].person_id, was_elsewhere=True)
+        return PersonChoice(far[0].person_id)
     person = await register.add(session, opened, details, unit=unit, now=services.now)
     return PersonChoice(person.id)
 

@@ -11,7 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bluezone.server.cases import rules as case_rules
 from bluezone.server.cases import service as cases
 from bluezone.server.contacts.rules import KnownBy, Nearness, Setting
-from bluezone.server.contacts.service import OLDEST_DAYS, NewExposure, add_exposures
+from bluezone.server.contacts.service import (
+    OLDEST_DAYS,
+    ContactError,
+    NewExposure,
+    add_exposures,
+    checked_minutes,
+)
 from bluezone.server.contacts.tables import Exposure
 from bluezone.server.context import Services
 from bluezone.server.people.rules import Staff
@@ -51,7 +57,6 @@ _NEARNESS: Final = {
     "xa hon": Nearness.FARTHER,
     "farther": Nearness.FARTHER,
 }
-_MOST_MINUTES: Final = 24 * 60
 
 
 class ContactRow(msgspec.Struct, frozen=True):
@@ -87,12 +92,10 @@ def _read(cells: Cells, _details: Details) -> ContactRow:
 
 
 def _minutes(cells: Cells) -> int | None:
-    text = cells.text("minutes")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) <= _MOST_MINUTES):
-        raise CellError("minutes", _("Minutes are a whole number, at most a day (1440)."))
-    return int(text)
+    try:
+        return checked_minutes(cells.text("minutes"))
+    except ContactError as error:
+        raise CellError("minutes", error.message) from None
 
 
 async def _verify(
@@ -101,6 +104,7 @@ async def _verify(
     known = await cases.cases_named(
         session, staff.scope, {one.row.content.reference for one in ready}
     )
+    same = {one.row.number: one.same for one in ready}
     against: dict[int, CellError] = {}
     for one in ready:
         case = known.get(one.row.content.reference)
@@ -110,7 +114,7 @@ async def _verify(
                 _("There is no case {reference} in your units."),
                 reference=one.row.content.reference[:20],
             )
-        elif case.person_id == one.same:
+        elif case.person_id in (one.same, same.get(one.row.first or 0)):
             against[one.row.number] = CellError(
                 "name", _("This is the same person: nobody is a contact of themselves.")
             )

@@ -168,17 +168,17 @@ async def add_visit(
 
 
 async def remove_visit(
-    session: AsyncSession, services: Services, staff: Staff, visit_id: int, *, back: bool = False
+    session: AsyncSession, services: Services, staff: Staff, visit_id: int
 ) -> Visit:
-    """Take a visit back, or (`back`) restore it. Raises Refused (404)."""
+    """Take a visit back. Raises Refused (404)."""
     row = await session.get(Visit, visit_id)
     if row is None:
         raise Refused(404, "visit-unknown", _("There is no such visit in your units."))
     person = await register.get(session, staff.scope, row.person_id)
-    row.removed_at = None if back else services.now
+    row.removed_at = services.now
     await session.flush()
     await audit.record(
-        session, services, staff, Action.UNDO if back else Action.DELETE,
+        session, services, staff, Action.DELETE,
         subject=f"person:{person.id}", purpose=Purpose.TRACING, detail=f"visit={row.id}",
     )  # fmt: skip
     return row

@@ -132,7 +132,8 @@ async def _contacts(session: AsyncSession, selection: Selection, after: int) -> 
     people = [row.person_id for row in rows]
     units = await register.units_of(session, people)
     ranks = await contact_ranks.ranks_of(session, people)
-    spoken_to = await work.first_closed(session, scope, people, _CALLS, _SPOKEN_TO)
+    known = {row.person_id: row.known_at for row in rows}
+    spoken_to = await work.closed_since(session, scope, known, _CALLS, _SPOKEN_TO)
     sampled = await cases.sampled_since(session, scope, people, selection.first)
     found = [
         Line(
@@ -143,7 +144,7 @@ async def _contacts(session: AsyncSession, selection: Selection, after: int) -> 
                 "last_day": row.last_day,
                 "exposures": row.exposures,
                 "known_at": _time(row.known_at),
-                "spoken_to_at": _time(spoken_to.get(row.person_id)),
+                "spoken_to_at": _time(next(iter(spoken_to.get(row.person_id, ())), None)),
                 "sampled_on": sampled.get(row.person_id),
                 **_unit(units[row.person_id]),
             },

@@ -251,7 +251,7 @@ def _read_file(
         cells = Cells(number, named, today, table.epoch)
         try:
             row = _row(shape, cells, staff)
-            found.rows.append(_met_before(shape, row, seen))
+            found.rows.append(met_before(shape, row, seen))
         except CellError as error:
             found.problems.append(_problem(error, number, head, columns))
     return head, columns, found
@@ -302,7 +302,7 @@ def _commune(words: str) -> str:
 _COMMUNES: Final[dict[str, str]] = {}  # the same few hundred stand in every row
 
 
-def _met_before(
+def met_before(
     shape: Shape[_T], row: Row[_T], seen: dict[tuple[int, str], list[Row[_T]]]
 ) -> Row[_T]:
     """The row with the one of the same person before it, found with and without accents.

@@ -64,8 +64,7 @@ async def chains(session: AsyncSession, selection: Selection) -> Chains:
     people = set(of_person) | _people_of(rows)
     at = await register.units_of(session, people)
     visible = {person for person in people if person in at and scope.covers(at[person])}
-    others = await cases.cases_of(session, scope, visible - set(of_person))
-    of_person |= {one: case for one, case in others.items() if case.status != "discarded"}
+    of_person |= await cases.cases_of(session, scope, visible - set(of_person), but="discarded")
     ranks = await contact_ranks.ranks_of(session, visible - set(of_person))
     links = [_link(row) for row in rows]
     nodes = _nodes(people, at, visible, of_person, ranks, links)
@@ -119,9 +118,9 @@ def _nodes(
     for person in sorted(people):
         case = of_person.get(person)
         if person not in visible:
-            nodes.append(
-                Node(person, Kind.ELSEWHERE, first_met.get(person, 0), is_case=person in infected)
-            )
+            # One of the unit's cases may live elsewhere by now, and have met nobody.
+            day = first_met[person] if case is None else first_met.get(person, day_number(case.day))
+            nodes.append(Node(person, Kind.ELSEWHERE, day, is_case=person in infected))
         elif case is not None:
             nodes.append(
                 Node(person, _kind(case), day_number(case.day), at[person], case.reference)
@@ -250,11 +249,12 @@ async def delays(session: AsyncSession, selection: Selection) -> list[Delay]:
         reported_on = vietnam_day(reported_at).isoformat() if reported_at is not None else None
         sample_to_result.append(_days(sampled_on, reported_on))
         result_to_code.append(_hours(reported_at or case.confirmed_at, case.code_issued_at))
-    known = await _contacts(session, selection)
-    spoken_to = await work.first_closed(
-        session, selection.scope, (one.person_id for one in known), _CALLS, _SPOKEN_TO
-    )
-    first_call = [_hours(one.known_at, spoken_to.get(one.person_id)) for one in known]
+    known = {one.person_id: one.known_at for one in await _contacts(session, selection)}
+    spoken_to = await work.closed_since(session, selection.scope, known, _CALLS, _SPOKEN_TO)
+    first_call = [
+        _hours(known_at, spoken_to[person][0] if person in spoken_to else None)
+        for person, known_at in known.items()
+    ]
     return [
         _delay("onset-sample", "days", onset_to_sample),
         _delay("sample-result", "days", sample_to_result),
@@ -301,22 +301,23 @@ async def coverage(session: AsyncSession, selection: Selection, today: date) -> 
     """How far the follow-up of the contacts of a period has come."""
     scope = selection.scope
     found = await _contacts(session, selection)
-    people = [one.person_id for one in found]
-    first = await work.first_closed(session, scope, people, _CALLS, _SPOKEN_TO)
-    last = await work.last_closed(session, scope, people, _CHECKS, _SPOKEN_TO)
-    sampled = await cases.sampled_since(session, scope, people, selection.first)
+    known = {one.person_id: one.known_at for one in found}
+    called = await work.closed_since(session, scope, known, _CALLS, _SPOKEN_TO)
+    checked = await work.closed_since(session, scope, known, _CHECKS, _SPOKEN_TO)
+    sampled = await cases.sampled_since(session, scope, known, selection.first)
     reached = tested = finished = followed = 0
     for one in found:
-        spoken_at = first.get(one.person_id)
-        reached += spoken_at is not None and spoken_at - one.known_at <= REACHED_WITHIN_SECONDS
+        latest = one.known_at + REACHED_WITHIN_SECONDS
+        reached += any(at <= latest for at in called.get(one.person_id, ()))
         tested += sampled.get(one.person_id, "") >= one.first_day
         end = date.fromisoformat(one.last_day) + timedelta(days=FOLLOW_UP_DAYS)
         if end < today:
             finished += 1
-            checked_at = last.get(one.person_id)
             # Within a day of the end: who is called on the last morning is done.
-            followed += checked_at is not None and vietnam_day(checked_at) >= end - timedelta(
-                days=1
+            last_days = (end - timedelta(days=1), end + timedelta(days=1))
+            followed += any(
+                last_days[0] <= vietnam_day(at) <= last_days[1]
+                for at in checked.get(one.person_id, ())
             )
     return Coverage(len(found), reached, tested, finished, followed)
 
@@ -357,7 +358,9 @@ async def attack_rates(session: AsyncSession, selection: Selection) -> list[Atta
     rows = await contacts.exposed_in_settings(
         session, selection.scope, selection.first, selection.last
     )
-    ill = await cases.cases_of(session, selection.scope, {person for person, _s, _d in rows})
+    ill = await cases.cases_of(
+        session, selection.scope, {person for person, _s, _d in rows}, but="discarded"
+    )
     exposed: dict[str, int] = {}
     infected: dict[str, int] = {}
     for person, setting, day in rows:

@@ -1,10 +1,10 @@
 """What others ask of many tasks at once: one query each, scope first, nothing written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.people.scope import Scope
@@ -50,50 +50,32 @@ async def tasks_after(
     return [TaskRow(*row) for row in rows]
 
 
-async def first_closed(
+async def closed_since(
     session: AsyncSession,
     scope: Scope,
-    persons: Iterable[int],
+    since: Mapping[int, int],
     kinds: Iterable[str],
     outcomes: Iterable[str],
-) -> dict[int, int]:
-    """When a task of these kinds first ended with one of these outcomes, of each who has one."""
-    return await _closed(session, scope, persons, kinds, outcomes, first=True)
+) -> dict[int, list[int]]:
+    """When tasks of these kinds ended with one of these outcomes, ascending.
 
-
-async def last_closed(
-    session: AsyncSession,
-    scope: Scope,
-    persons: Iterable[int],
-    kinds: Iterable[str],
-    outcomes: Iterable[str],
-) -> dict[int, int]:
-    """The same, the last time."""
-    return await _closed(session, scope, persons, kinds, outcomes, first=False)
-
-
-async def _closed(
-    session: AsyncSession,
-    scope: Scope,
-    persons: Iterable[int],
-    kinds: Iterable[str],
-    outcomes: Iterable[str],
-    *,
-    first: bool,
-) -> dict[int, int]:
-    when = func.min(Task.closed_at) if first else func.max(Task.closed_at)
-    found: dict[int, int] = {}
-    for some in in_parts(persons):
+    `since`: by person, a Unix time before which none counts (they were met before, and it was
+    about something else). Only people who have one are in it.
+    """
+    found: dict[int, list[int]] = {}
+    for some in in_parts(since):
         rows = await session.execute(
-            select(Task.person_id, when)
+            select(Task.person_id, Task.closed_at)
             .where(
                 scope.of(Task.unit),
                 Task.person_id.in_(some),
                 Task.kind.in_(list(kinds)),
                 Task.outcome.in_(list(outcomes)),
-                Task.closed_at.is_not(None),
+                Task.closed_at >= min(since[person] for person in some),
             )
-            .group_by(Task.person_id)
+            .order_by(Task.closed_at)
         )
-        found.update((row[0], row[1]) for row in rows if row[1] is not None)
+        for person, closed_at in rows:
+            if closed_at is not None and closed_at >= since[person]:
+                found.setdefault(person, []).append(closed_at)
     return found
