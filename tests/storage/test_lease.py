@@ -80,6 +80,21 @@ async def test_cancelled_while_it_is_taken_it_locks_nobody_out(
     assert cancelled
 
 
+async def test_keeping_extends_it_without_other_work(
+    database: Database, clock: ManualClock
+) -> None:
+    owner, other = Lease(database, clock, "export"), Lease(database, clock, "export")
+    await owner.acquire()
+    for _ in range(5):
+        clock.advance(LEASE_SECONDS - 1)
+        await owner.keep()
+    assert not await other.acquire()
+    clock.advance(LEASE_SECONDS)
+    assert await other.acquire()
+    with pytest.raises(LeaseLost):
+        await owner.keep()
+
+
 async def test_confirming_extends_it(database: Database, clock: ManualClock) -> None:
     owner, other = Lease(database, clock, "export"), Lease(database, clock, "export")
     await owner.acquire()

@@ -25,7 +25,8 @@ from sqlalchemy.orm import DeclarativeBase
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _WAIT_SECONDS: Final = 5  # for a connection, for a lock: a person is waiting for the answer
 _STATEMENT_SECONDS: Final = 60
-_UNIQUE_VIOLATION: Final = "23505"
+# Unique and foreign keys: on SQLite, with its one writer, these are faults of ours.
+_BROKEN_BY_ANOTHER: Final = {"23505", "23503"}
 
 
 class Base(DeclarativeBase):
@@ -154,8 +155,8 @@ def _full_url(url: str) -> URL:
 
 
 def _is_unavailable(error: DatabaseError) -> bool:
-    # PostgreSQL: somebody else wrote the same at the same moment. SQLite has one writer.
-    if getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION:
+    # PostgreSQL: somebody else wrote the same, or deleted what this refers to, at the same moment.
+    if getattr(error.orig, "sqlstate", None) in _BROKEN_BY_ANOTHER:
         return True
     # SQLite says that a file is damaged, or none of its own, with the bare class.
     return isinstance(error, OperationalError) or type(error.orig) is sqlite3.DatabaseError

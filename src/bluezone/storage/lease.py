@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import delete, select, tuple_
@@ -33,7 +32,7 @@ class Lease:
     """One process's claim to a name. It runs out after `seconds` unless confirmed or taken again.
 
     Work done under it is safe even from a process that slept through its lease, if the
-    transaction that finishes it calls `confirm` or `release_in`.
+    transaction that finishes it calls `confirm`, or looks at what `release_all_in` returns.
     """
 
     def __init__(
@@ -66,16 +65,15 @@ class Lease:
         if row.expires_at < now + self._seconds / 2:
             row.expires_at = now + self._seconds
 
+    async def keep(self) -> None:
+        """Confirm it between two steps of work that writes nothing. Raises LeaseLost."""
+        async with self._database.transaction() as session:
+            await self.confirm(session)
+
     async def release(self) -> None:
         """Let go at once instead of when it runs out; nothing happens if it is another's."""
-        with suppress(LeaseLost):
-            async with self._database.transaction() as session:
-                await self.release_in(session)
-
-    async def release_in(self, session: AsyncSession) -> None:
-        """Let go when this transaction commits. Raises LeaseLost: then it must not commit."""
-        if not await release_all_in(session, [self]):
-            raise LeaseLost(self.name)
+        async with self._database.transaction() as session:
+            await release_all_in(session, [self])
 
 
 async def acquire_all(leases: Sequence[Lease]) -> list[Lease]:

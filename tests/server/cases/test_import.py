@@ -205,7 +205,7 @@ async def test_a_file_without_a_list_is_refused_where_it_was_chosen(
     services: Services, sign_in: SignIn, run_job: RunJob, clock: object
 ) -> None:
     lan = await sign_in()
-    for content, words in ((b"", "chọn một tệp"), (b"PK\x03\x04", "bị hỏng")):
+    for content, words in ((b"", "chọn một tệp"), (b",,,\n", "rỗng"), (b"PK\x03\x04", "bị hỏng")):
         answer = await lan.post("/staff/cases/import", files={"file": ("a.csv", content)})
         assert answer.status_code == 422
         assert words in answer.text

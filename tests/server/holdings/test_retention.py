@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.clock import ManualClock
 from bluezone.protocol.intervals import VIETNAM
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.context import Services
-from bluezone.server.holdings import report
+from bluezone.server.holdings import report, retention
 from bluezone.server.holdings.report import GO_WITH, STAY, TIMED, look_for_old
 from bluezone.server.holdings.rules import (
     SHIPPED,
@@ -27,8 +28,10 @@ from bluezone.server.people.rules import Grant, Staff, StaffRole
 from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details
 from bluezone.server.register.service import Register
+from bluezone.server.register.tables import Person
 from bluezone.server.rulebook import service as rulebook
 from bluezone.server.tables import metadata
+from bluezone.storage.lease import Lease
 from tests.server.conftest import BA_DINH, NOON, RunJob
 
 DAY = 86_400
@@ -195,6 +198,27 @@ async def left(services: Services) -> dict[str, int]:
 
 async def too_old(services: Services) -> list[str]:
     return [one.what for one in await look_for_old(services) if one.too_old]
+
+
+class _MergingLease(Lease):
+    """Somebody merges two records just before the job deletes one of them."""
+
+    def __init__(self, services: Services, kept: int, merged: int) -> None:
+        super().__init__(services.database, services.clock, "retention")
+        self._kept, self._merged = kept, merged
+
+    async def confirm(self, session: AsyncSession) -> None:
+        row = await session.get(Person, self._merged)
+        if row is not None:
+            row.merged_into = self._kept
+            await session.flush()
+
+
+async def test_a_record_that_is_merged_meanwhile_stays_with_the_other(services: Services) -> None:
+    town = Town(services)
+    old, young = await town.person(2000), await town.person(1)
+    await retention.forget_old(services, _MergingLease(services, young, old))
+    assert (await left(services))["persons"] == 2
 
 
 async def test_rows_of_every_table_go_and_those_of_others_stay(

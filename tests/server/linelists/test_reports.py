@@ -54,6 +54,7 @@ async def test_a_report_is_made_once_and_opens_for_whoever_asked(
     assert not any(name.encode() in part for name in names)
     assert [entry.action for entry in entries] == ["add", "export"]
     assert "personal" in entries[1].detail
+    assert REASON in entries[0].detail  # an auditor sees why
     # A colleague with the same grants has none of it.
     assert await link(hoa) == []
     await hoa.get(address, 404)

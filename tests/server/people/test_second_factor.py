@@ -291,6 +291,7 @@ async def test_own_sessions_are_listed_and_end(
     other = await bearer("lan")
     left = await post(client, "/staff/account/sessions")
     assert left.headers["location"] == "/staff/sign-in"
+    assert any("bluezone_drafts_" in one for one in left.headers.get_list("set-cookie"))
     assert (await client.get("/v1/staff/inbox", headers=other)).status_code == 401
     assert (await client.get("/v1/staff/inbox", headers=somebody)).status_code == 200
 

@@ -38,8 +38,9 @@ async def record(
 ) -> None:
     """Append to the chain of the staff member's province, in the caller's transaction.
 
-    `subject` names a record ("person:17"), `detail` says more without personal data. Who appends
-    holds the chain's head until the transaction ends, so call it last where that is possible.
+    `subject` names a record ("person:17"), `detail` says more without personal data (the reason of
+    an export stands there as it is typed; the form asks for no names). Who appends holds the
+    chain's head until the transaction ends, so call it last where that is possible.
     Raises Refused (429) for an account that looks at, or exports, too much.
     """
     if action in _LIMITED and staff.account_id != SERVICE.account_id:

@@ -27,7 +27,7 @@ class AuditEntry(Base):
     action: Mapped[str]  # audit.rules.Action
     subject: Mapped[str]  # "person:17", "handover:ab12..", or empty
     purpose: Mapped[str]  # audit.rules.Purpose
-    detail: Mapped[str]  # without personal data
+    detail: Mapped[str]  # without personal data, but for what somebody types as a reason
     previous: Mapped[bytes] = mapped_column(LargeBinary)
     digest: Mapped[bytes] = mapped_column(LargeBinary)
 

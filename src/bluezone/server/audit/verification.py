@@ -107,9 +107,15 @@ Progress = Callable[[str, int, int], None]  # chain, entries done, entries in al
 
 
 async def verify_all(
-    database: Database, anchors: Iterable[Anchor] = (), progress: Progress | None = None
+    database: Database,
+    anchors: Iterable[Anchor] = (),
+    progress: Progress | None = None,
+    lease: Lease | None = None,
 ) -> list[Checked]:
-    """Go through every entry of every chain, and hold the chains against anchors."""
+    """Go through every entry of every chain, and hold the chains against anchors.
+
+    `lease`: kept meanwhile. Raises LeaseLost.
+    """
     known = sorted(anchors, key=lambda one: one.at)
     async with database.read() as session:
         names = {
@@ -118,11 +124,15 @@ async def verify_all(
             *await session.scalars(select(AuditStart.chain)),
             *(chain for one in known for chain, head in one.heads.items() if head.sequence),
         }
-    return [await _verify(database, chain, known, progress) for chain in sorted(names)]
+    return [await _verify(database, chain, known, progress, lease) for chain in sorted(names)]
 
 
 async def _verify(
-    database: Database, chain: str, anchors: list[Anchor], progress: Progress | None
+    database: Database,
+    chain: str,
+    anchors: list[Anchor],
+    progress: Progress | None,
+    lease: Lease | None,
 ) -> Checked:
     async with database.read() as session:
         head = await session.get(AuditHead, chain)
@@ -157,6 +167,8 @@ async def _verify(
             last = Point(row.sequence, row.digest)
         if progress is not None:
             progress(chain, last.sequence - begin, end - begin)
+        if lease is not None:
+            await lease.keep()
     if broken is None:
         broken = await _end_fault(database, chain, head, last, expected)
     return Checked(chain, last.sequence - begin, broken)
@@ -221,14 +233,18 @@ async def _end_fault(
 
 # --- anchors ---------------------------------------------------------------------------
 async def make_anchor(
-    services: Services, anchors: Iterable[Anchor] = (), progress: Progress | None = None
+    services: Services,
+    anchors: Iterable[Anchor] = (),
+    progress: Progress | None = None,
+    lease: Lease | None = None,
 ) -> bytes:
-    """Verify everything, and sign the ends. Raises AuditBroken, KeyUnavailable.
+    """Verify everything, and sign the ends. Raises AuditBroken, KeyUnavailable, LeaseLost.
 
-    `anchors` are held against the chains, beside the newest one that the service published.
+    `anchors` are held against the chains, beside the newest one that the service published;
+    `lease` is kept meanwhile.
     """
     known = [*anchors, *await published(services.objects)]
-    checked = await verify_all(services.database, known, progress)
+    checked = await verify_all(services.database, known, progress, lease)
     await _remember(services, checked)
     breaks = tuple(one.broken for one in checked if one.broken)
     if breaks:
@@ -244,7 +260,7 @@ async def daily(services: Services, lease: Lease) -> None:
     In this order: the anchor announces what is deleted, so that a beginning cut off by anybody
     else is seen. Raises AuditBroken.
     """
-    document = await make_anchor(services)
+    document = await make_anchor(services, lease=lease)
     day = vietnam_day(services.now).isoformat()
     await services.objects.put(f"{ANCHORS}{day}.json", document)
     await services.objects.put(ANCHOR_OBJECT, document)

@@ -44,6 +44,7 @@ from bluezone.server.holdings.rules import (
 )
 from bluezone.server.invitations.service import KEPT_DAYS as INVITATION_KEPT_DAYS
 from bluezone.server.linelists.rules import KEPT_DAYS as REPORT_KEPT_DAYS
+from bluezone.server.linelists.searching import SAVED_DAYS
 from bluezone.server.messaging.rules import MESSAGE_KEPT_SECONDS
 from bluezone.server.people.rules import FAILURES_KEPT_SECONDS
 from bluezone.server.register.importing import KEPT_SECONDS as IMPORT_KEPT_SECONDS
@@ -79,6 +80,7 @@ TIMED: Final = (
     Timed("staff_invitations", "expires_at", 0),
     Timed("import_files", "created_at", IMPORT_KEPT_SECONDS),
     Timed("reports", "made_at", REPORT_KEPT_DAYS * DAY_SECONDS),
+    Timed("saved_searches", "created_at", SAVED_DAYS * DAY_SECONDS),
     Timed("evidence_commitments", "hour", COMMITMENT_KEPT_SECONDS),
     Timed("evidence_used", "day", USED_KEPT_DAYS * DAY_SECONDS, DAY_SECONDS),
     Timed("invitations", "changed_day", INVITATION_KEPT_DAYS * DAY_SECONDS, DAY_SECONDS),
@@ -126,7 +128,6 @@ STAY: Final = {
     "places_visited": "places, and nobody who was there",
     "rank_state": "one row",
     "report_schedules": "goes with the account",
-    "saved_searches": "90 days, or with the account; what was typed is sealed",
     "rule_versions": "rules, for as long as somebody asks what was decided by them",
     "staff_accounts": "staff, for as long as the audit names them",
     "staff_grants": "goes with the account",

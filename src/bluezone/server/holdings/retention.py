@@ -12,6 +12,7 @@ from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.cases import holdings as cases
 from bluezone.server.contacts import holdings as contacts
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.context import Services
 from bluezone.server.holdings import rules
 from bluezone.server.holdings.rules import Category, Ending, Keeping, RetentionRules
@@ -77,7 +78,8 @@ async def forget_old(services: Services, lease: Lease) -> None:
             )
             due = await _due(session, groups, retention, now)
         if due:
-            await _forget(services, lease, [one.group for one in due], retention)
+            await _forget(services, lease, [one.group.kept for one in due], retention)
+        await lease.keep()
         if len(groups) < _AT_ONCE:
             break
         after = groups[-1].kept
@@ -97,13 +99,14 @@ async def _due(
 
 
 async def _forget(
-    services: Services, lease: Lease, groups: list[Group], retention: RetentionRules
+    services: Services, lease: Lease, kept: list[int], retention: RetentionRules
 ) -> None:
     now = services.now
     async with services.database.transaction() as session:
         await lease.confirm(session)
-        # Once more: somebody may have gone on with one of them since.
-        due = await _due(session, groups, retention, now)
+        # Once more, and nobody goes on with one of them until it is gone, or merges two.
+        await take_turn(session)
+        due = await _due(session, await register.groups_of(session, kept), retention, now)
         people = [number for one in due for number in one.group.people]
         for at in range(0, len(people), _AT_ONCE):
             for duty in DUTIES:

@@ -78,7 +78,8 @@ async def schedule(
         Action.ADD,
         subject=f"report-schedule:{row.id}",
         purpose=Purpose.REPORT,
-        detail=f"{_said(plan)} every {every.value} of {path or ','.join(staff.scope.units)}",
+        detail=f"{_said(plan)} every {every.value} of {path or ','.join(staff.scope.units)}"
+        + (f"; reason: {plan.reason}" if plan.is_personal else ""),
     )
     return row
 

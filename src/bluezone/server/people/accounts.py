@@ -306,7 +306,13 @@ async def take_on_page(
         await _take(services, staff, account_id, role, unit_code)
     except Refused as refused:
         return await _account_page(request, services, staff, account_id, refused=refused)
-    return RedirectResponse(f"/staff/accounts/{account_id}?done=taken", 303)
+    own = f"/staff/accounts/{account_id}"
+    async with services.database.read() as session:
+        try:
+            await administration.account(session, staff.scope, account_id, services.now)
+        except Refused:  # that was their last role here: the account is another unit's now
+            own = "/staff/accounts"
+    return RedirectResponse(f"{own}?done=taken", 303)
 
 
 @router.post("/staff/accounts/{account_id}/end-sessions")

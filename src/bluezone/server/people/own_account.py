@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import vietnam_time
-from bluezone.server import forms
+from bluezone.server import drafts, forms
 from bluezone.server.audit import service as audit
 from bluezone.server.audit.rules import Action, Purpose
 from bluezone.server.authorisation import SignedIn, allows
@@ -73,7 +73,9 @@ async def end_session(
         await service.close_sessions(session, staff.account_id, named=named)
         await _record(session, services, staff, "own session ended" if named else "signed out")
     if not named:
-        return signed_out(RedirectResponse("/staff/sign-in", 303))
+        response = signed_out(RedirectResponse("/staff/sign-in", 303))
+        drafts.forget(response, staff)
+        return response
     return RedirectResponse("/staff/account?done=session", 303)
 
 

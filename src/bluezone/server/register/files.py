@@ -28,6 +28,7 @@ _MAX_UNPACKED: Final = 512 * 1024 * 1024
 _MAX_STRINGS: Final = 64 * 1024 * 1024
 # What is neither sheets nor their strings is read as one tree, into many times as much memory.
 _MAX_PART: Final = 4 * 1024 * 1024
+_MAX_PARTS: Final = 1000
 _STRINGS: Final = "xl/sharedStrings.xml"
 _SHEETS: Final = "xl/worksheets/"
 # Empty rows and cells cost nothing in a file, and a row may be said to have any number.
@@ -194,13 +195,15 @@ def _check_sizes(archive: zipfile.ZipFile) -> None:
     parts = archive.infolist()
     if sum(one.file_size for one in parts) > _MAX_UNPACKED:
         raise _too_much()
+    if len(parts) > _MAX_PARTS:
+        raise _too_much()
     links = [one for one in parts if one.filename.endswith(".rels")]
+    elements = 0
     for one in parts:
         most = _MAX_STRINGS if one.filename == _STRINGS else _MAX_PART
-        is_sheet = one.filename.startswith(_SHEETS) and one not in links
-        if is_sheet:
+        if one.filename.startswith(_SHEETS) and not one.filename.endswith(".rels"):
             with archive.open(one) as sheet:
-                check_sheet(sheet, _MAX_PART)
+                elements = check_sheet(sheet, _MAX_PART, elements)
         elif one.file_size > most:
             raise _too_much()
     # Where sheets are, which are read row by row, nothing lies that is read at once.

@@ -37,6 +37,16 @@ async def groups(
     return [Group(one, people) for one, people in (await _merged(session, kept)).items()]
 
 
+async def groups_of(session: AsyncSession, kept: Sequence[int]) -> list[Group]:
+    """Those of these records that are still there, and not merged into another."""
+    there = await session.scalars(
+        select(Person.id)
+        .where(Person.id.in_(kept), Person.merged_into.is_(None))
+        .order_by(Person.id)
+    )
+    return [Group(one, people) for one, people in (await _merged(session, there.all())).items()]
+
+
 async def group(session: AsyncSession, person_id: int) -> Group:
     """A kept record with those that were merged into it."""
     return Group(person_id, (await _merged(session, [person_id]))[person_id])

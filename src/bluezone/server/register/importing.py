@@ -212,6 +212,8 @@ def _head_and_rows(
         first.append(one)
         if len(first) == _HEAD_WITHIN:
             break
+    if not first:
+        raise files.FileError(_("The file is empty."))
     best = max(range(len(first)), key=lambda at: len(columns_of(shape, first[at][1])))
     head = first[best][1]
 

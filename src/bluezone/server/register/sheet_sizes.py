@@ -8,7 +8,7 @@ from typing import IO, Any, Final
 from xml.parsers import expat
 
 _MAX_ROW: Final = 8 * 1024 * 1024  # bytes of one row: 16,384 cells of 500
-_MAX_ELEMENTS: Final = 20_000_000  # 50,000 rows of 100 cells are 15 million
+_MAX_ELEMENTS: Final = 20_000_000  # of all sheets; 50,000 rows of 100 cells are 15 million
 _ROW: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
 _PIECE: Final = 1 << 16
 
@@ -17,22 +17,24 @@ class SheetTooLargeError(Exception):
     """Reading this sheet would take too much memory or time."""
 
 
-def check_sheet(sheet: IO[bytes], most_outside: int) -> None:
+def check_sheet(sheet: IO[bytes], most_outside: int, elements: int = 0) -> int:
     """Go through a sheet's XML (ECMA-376, part 1, 18.3.1) without keeping anything.
 
-    `most_outside`: bytes of everything that is in no row. Raises SheetTooLargeError, and
-    expat.ExpatError for what is no XML, or has a document type of its own.
+    `most_outside`: bytes of everything that is in no row; `elements`: those of the sheets before.
+    Returns how many they are with this one's. Raises SheetTooLargeError, and expat.ExpatError for
+    what is no XML, or has a document type of its own.
     """
-    sizes = _Sizes()
+    sizes = _Sizes(elements)
     while piece := sheet.read(_PIECE):
         sizes.feed(piece)
         if sizes.outside > most_outside or sizes.row > _MAX_ROW or sizes.elements > _MAX_ELEMENTS:
             raise SheetTooLargeError
+    return sizes.elements
 
 
 class _Sizes:
-    def __init__(self) -> None:
-        self.elements = 0
+    def __init__(self, elements: int) -> None:
+        self.elements = elements
         self.outside = 0  # bytes
         self.row = 0  # bytes of the largest row, as far as it has been read
         self._fed = 0
