@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.cases.tables import Case
+from bluezone.server.contacts import showing
 from bluezone.server.contacts.deriving import rederive
 from bluezone.server.contacts.tables import Exposure, Visit
 from bluezone.server.context import Services
@@ -186,6 +187,20 @@ async def test_a_rank_decided_by_hand_stands_beside_the_derived_one(
     assert "Lê Thị Tư" in html.unescape((await lan.get("/staff/contacts?rank=2")).text)
     await lan.post(f"{own}/rank", own, rank="rule")
     assert (await world.ranks())["Lê Thị Tư"].rank == 1
+
+
+async def test_of_many_contacts_all_are_counted_and_the_latest_listed(
+    worker: WorkerNamed, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lan = await worker("lan")
+    case = await world.case("Phạm Văn Ba")
+    path = f"/staff/cases/{case.id}/contacts/new"
+    await lan.post(path, path, **MET, name="Lê Thị Tư", name_1="Phạm Năm", name_2="Phạm Sáu")
+    monkeypatch.setattr(showing, "LISTED", 2)
+    page = html.unescape((await lan.get(f"/staff/cases/{case.id}")).text)
+    assert "Người tiếp xúc với ca bệnh này (3)" in page
+    assert "chỉ có 2 lần mới nhất" in page
+    assert sum(name in page for name in ("Lê Thị Tư", "Phạm Năm", "Phạm Sáu")) == 2
 
 
 async def test_a_contact_who_became_a_case_is_one_whatever_was_decided_before(

@@ -90,6 +90,24 @@ async def test_a_case_who_moved_away_and_met_nobody_stands_at_its_day(services: 
     assert node.day == day_number("2021-01-10")
 
 
+async def test_of_more_cases_than_are_read_the_latest_are_drawn(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, late = await people(services, BA_DINH, BA_DINH)
+    async with services.database.transaction() as session:
+        await session.execute(
+            insert(Case),
+            [
+                case_values(1, late, "2021-01-12", None),
+                case_values(2, early, "2021-01-10", None),
+            ],
+        )
+    monkeypatch.setattr(service, "MOST_CASES", 1)
+    async with services.database.read() as session:
+        chains = await service.chains(session, selection())
+    assert (chains.are_cut, list(chains.forest.nodes)) == (True, [late])
+
+
 async def test_a_suspicion_that_came_to_nothing_is_no_illness(services: Services) -> None:
     ill, met = await people(services, BA_DINH, BA_DINH)
     async with services.database.transaction() as session:

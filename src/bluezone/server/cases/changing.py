@@ -187,6 +187,7 @@ async def _change(
     seen: int,
     note: str,
 ) -> Case:
+    await take_turn(session)  # before the case itself is held, as everybody does
     before = course_of(case)
     rules.check_transition(before.status, course.status)
     person = await register.get(session, EVERYWHERE, case.person_id)
@@ -379,6 +380,7 @@ async def recompute_periods(
 
     Returns how many were changed.
     """
+    await take_turn(session)
     day = dt.date.fromisoformat(reported_on)
     probe = Course(status=CaseStatus.SUSPECTED, reported_on=day)
     version, _rule = await infectious_rule_of(session, probe)

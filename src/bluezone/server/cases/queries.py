@@ -71,11 +71,13 @@ def _cases(*conditions: ColumnElement[bool]) -> Any:
 
 
 async def cases_between(
-    session: AsyncSession, scope: Scope, since: str, until: str
+    session: AsyncSession, scope: Scope, since: str, until: str, *, at_most: int
 ) -> list[CaseRow]:
-    """Cases of units within scope dated from one ISO day to another, both included, by id."""
+    """Cases of units within scope dated from one ISO day to another, both included: the latest."""
     rows = await session.execute(
-        _cases(scope.of(Case.unit), _DATED.between(since, until)).order_by(Case.id)
+        _cases(scope.of(Case.unit), _DATED.between(since, until))
+        .order_by(_DATED.desc(), Case.id.desc())
+        .limit(at_most)
     )
     return [CaseRow(*row) for row in rows]
 

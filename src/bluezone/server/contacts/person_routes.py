@@ -76,9 +76,7 @@ async def record_of(
     _version, rule = await service.rules_in_use(session)
     rank = (await service.ranks_of(session, [person.id])).get(person.id)
     path = await why(session, person.id)
-    exposed_to = await exposures_of(
-        session, services, person.id, as_source=False, with_removed=True
-    )
+    exposed_to = await exposures_of(session, services, person.id, as_source=False, removed=None)
     exposed = await exposures_of(session, services, person.id, as_source=True)
     others = {one.exposure.source_id for one in exposed_to}
     others |= {one.exposure.exposed_id for one in exposed}

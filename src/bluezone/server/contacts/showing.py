@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, not_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.server.audit import service as audit
@@ -33,6 +33,7 @@ from bluezone.server.register import service as register
 from bluezone.server.register.service import Register
 
 _AT_ONCE: Final = 500  # values of one statement
+LISTED: Final = 500  # exposures on one page
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,20 +193,23 @@ async def exposures_of(
     person_id: int,
     *,
     as_source: bool,
-    with_removed: bool = False,
-    limit: int = 500,
+    removed: bool | None = False,
 ) -> list[Met]:
-    """Whom a person exposed, or to whom they were exposed; the latest day first."""
+    """Whom a person exposed, or to whom they were exposed; the latest LISTED, the last day first.
+
+    `removed`: what was taken back; None: that, too.
+    """
     column = Exposure.source_id if as_source else Exposure.exposed_id
     query = (
         select(Exposure, PlaceVisited.name)
         .outerjoin(PlaceVisited, PlaceVisited.id == Exposure.place_id)
         .where(column == person_id)
     )
-    if not with_removed:
-        query = query.where(Exposure.removed_at.is_(None))
+    if removed is not None:
+        is_there = Exposure.removed_at.is_(None)
+        query = query.where(not_(is_there) if removed else is_there)
     rows = await session.execute(
-        query.order_by(Exposure.day.desc(), Exposure.id.desc()).limit(limit)
+        query.order_by(Exposure.day.desc(), Exposure.id.desc()).limit(LISTED)
     )
     return [
         Met(
@@ -221,9 +225,10 @@ async def exposures_of(
 # --- a case's contacts -----------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class CaseContacts:
-    """What `contacts/case_section.html` shows: whom a case exposed."""
+    """What `contacts/case_section.html` shows: whom a case exposed; `count` may be more."""
 
     case_id: int
+    count: int
     met: list[Met]
     removed: list[Met]
     people: dict[int, Shown]
@@ -242,15 +247,22 @@ async def case_section(
     Writes to the audit that names were shown: it needs a transaction, not a read.
     """
     case = await cases.case_of(session, staff.scope, case_id)
-    rows = await exposures_of(session, services, case.person_id, as_source=True, with_removed=True)
+    met = await exposures_of(session, services, case.person_id, as_source=True)
+    removed = await exposures_of(session, services, case.person_id, as_source=True, removed=True)
     people = await shown(
-        session, services, staff, {one.exposure.exposed_id for one in rows},
+        session, services, staff, {one.exposure.exposed_id for one in (*met, *removed)},
         subject=f"case:{case.id}",
     )  # fmt: skip
+    count = await session.scalar(
+        select(func.count())
+        .select_from(Exposure)
+        .where(Exposure.source_id == case.person_id, Exposure.removed_at.is_(None))
+    )
     contacts = CaseContacts(
         case.id,
-        [one for one in rows if one.exposure.removed_at is None],
-        [one for one in rows if one.exposure.removed_at is not None],
+        count or 0,
+        met,
+        removed,
         people,
         await diaries_of(session, [case.id]),
     )

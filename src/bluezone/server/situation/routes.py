@@ -219,7 +219,7 @@ async def _chains_for_file(
     view = view_of(forest, roots, (), SHOWN_AT_MOST)
     everybody = [one for root in roots for one in forest.subtree(root)]
     table = pictures.chain_table(forest, everybody, language, full_name)
-    drawn = chain_picture.draw(forest, view, language, names={}, fold=None)
+    drawn = await asyncio.to_thread(chain_picture.draw, forest, view, language, names={}, fold=None)
     return table, drawn.whole(translate(_("Chains of transmission"), language))
 
 
@@ -277,7 +277,7 @@ async def chains_page(
     selection, form = asked.or_usual(request, staff, services)
     async with services.database.read() as session:
         chains = await service.chains(session, selection)
-    return _chains(request, selection, form, wish, chains, {}, "")
+    return await _chains(request, selection, form, wish, chains, {}, "")
 
 
 @router.post("/staff/situation/chains")
@@ -297,7 +297,7 @@ async def chains_with_names(
         chains = await service.chains(session, selection)
         if purpose not in chosen:
             problem = translate(_("Please say what you need the names for."), language_of(request))
-            return _chains(request, selection, form, wish, chains, {}, problem)
+            return await _chains(request, selection, form, wish, chains, {}, problem)
         shown = _view(chains.forest, wish).shown
         if len(shown) > NAMED_AT_MOST:
             problem = translate(
@@ -305,7 +305,7 @@ async def chains_with_names(
                 language_of(request),
                 count=NAMED_AT_MOST,
             )
-            return _chains(request, selection, form, wish, chains, {}, problem)
+            return await _chains(request, selection, form, wish, chains, {}, problem)
         book = Register.open(services.settings.secrets_folder)
         names = await service.names(session, staff.scope, book, shown)
         await audit.record(
@@ -316,7 +316,7 @@ async def chains_with_names(
             purpose=chosen[purpose],
             detail=f"names of {len(names)} people in chains, {_where(selection)}",
         )
-    return _chains(request, selection, form, wish, chains, names, "")
+    return await _chains(request, selection, form, wish, chains, names, "")
 
 
 def _wanted(forest: Forest, wish: _Wish) -> list[int]:
@@ -333,7 +333,7 @@ def _view(forest: Forest, wish: _Wish) -> View:
     return view_of(forest, _wanted(forest, wish), wish.fold, SHOWN_AT_MOST)
 
 
-def _chains(
+async def _chains(
     request: Request,
     selection: Selection,
     form: dict[str, Any],
@@ -359,7 +359,9 @@ def _chains(
     title = translate(_("Chains of transmission"), language)
     axis = body = ""
     if view.shown:
-        drawn = chain_picture.draw(forest, view, language, names=names, fold=fold)
+        drawn = await asyncio.to_thread(
+            chain_picture.draw, forest, view, language, names=names, fold=fold
+        )
         axis, body = chain_picture.page_parts(drawn, title, wish.zoom / 100)
     order = pictures.in_order(forest, view)
     bad = bool(form["problem"] or names_problem)
@@ -372,7 +374,7 @@ def _chains(
         body=body,
         shown=len(view.shown),
         left_out=view.left_out,
-        is_cut=chains.is_cut,
+        are_cut=chains.are_cut,
         everybody=len(forest.nodes),
         unknown_sources=sum(
             1 for one, node in forest.nodes.items()

@@ -3,7 +3,8 @@
 No name is read here: a picture shows cases and contacts without names unless `names` is asked.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -32,6 +33,7 @@ from bluezone.server.work import queries as work
 # Whoever falls ill in a period was exposed in it or within this time before.
 LOOK_BACK_DAYS: Final = 14
 MOST_LINKS: Final = 40_000
+MOST_CASES: Final = 40_000
 STATUSES: Final = ("confirmed", "probable", "suspected", "closed")  # as stacked, from below
 # The end of a follow-up, and the time in which illness after an exposure counts as caused by it.
 FOLLOW_UP_DAYS: Final = 14
@@ -39,26 +41,30 @@ REACHED_WITHIN_SECONDS: Final = 24 * 3600
 _CALLS: Final = ("call", "visit")
 _CHECKS: Final = ("call", "visit", "quarantine-check")
 _SPOKEN_TO: Final = ("reached", "symptoms", "met")
-_CONTACTS_AT_ONCE: Final = 5000
+_AT_ONCE: Final = 5000
 
 
 # --- chains ----------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """The forest of a selection; `is_cut`: there were more than MOST_LINKS exposures."""
+    """The forest of a selection; `are_cut`: there were more cases, or exposures, than are read."""
 
     forest: Forest
-    is_cut: bool
+    are_cut: bool
 
 
 async def chains(session: AsyncSession, selection: Selection) -> Chains:
     """Cases of the selection, whom they met and who met them."""
     scope = selection.scope
-    dated = await cases.cases_between(session, scope, selection.first, selection.last)
+    dated = await cases.cases_between(
+        session, scope, selection.first, selection.last, at_most=MOST_CASES + 1
+    )
+    are_cut = len(dated) > MOST_CASES
+    dated = dated[:MOST_CASES]
     found = [case for case in dated if case.status != "discarded"]
     since = (selection.since - timedelta(days=LOOK_BACK_DAYS)).isoformat()
     rows = await contacts.exposures_between(session, scope, since, selection.last, MOST_LINKS + 1)
-    is_cut = len(rows) > MOST_LINKS
+    are_cut = are_cut or len(rows) > MOST_LINKS
     rows = rows[:MOST_LINKS]
     of_person = {case.person_id: case for case in found}
     people = set(of_person) | _people_of(rows)
@@ -68,7 +74,8 @@ async def chains(session: AsyncSession, selection: Selection) -> Chains:
     ranks = await contact_ranks.ranks_of(session, visible - set(of_person))
     links = [_link(row) for row in rows]
     nodes = _nodes(people, at, visible, of_person, ranks, links)
-    return Chains(grow(nodes, links), is_cut)
+    # In a thread: it takes seconds, and phones are waiting for answers meanwhile.
+    return Chains(await asyncio.to_thread(grow, nodes, links), are_cut)
 
 
 def _people_of(rows: Iterable[ExposureRow]) -> set[int]:
@@ -227,28 +234,24 @@ class Delay:
 
 async def delays(session: AsyncSession, selection: Selection) -> list[Delay]:
     """From onset to sample, result and code, and from knowing of a contact to the first talk."""
-    found = [
-        case
-        for case in await cases.cases_between(
-            session, selection.scope, selection.first, selection.last
-        )
-        if case.status != "discarded"
-    ]
-    results = await cases.results_of_cases(session, selection.scope, (case.id for case in found))
-    resulted: dict[int, tuple[str, int]] = {}
-    for result in results:
-        if result.result == "positive" and result.case_id is not None:
-            before = resulted.get(result.case_id)
-            if before is None or result.reported_at < before[1]:
-                resulted[result.case_id] = (result.sampled_on, result.reported_at)
     onset_to_sample, sample_to_result, result_to_code = [], [], []
-    for case in found:
-        sampled_on, reported_at = resulted.get(case.id, (case.sampled_on, None))
-        if case.has_symptoms is not False:
-            onset_to_sample.append(_days(case.onset, sampled_on))
-        reported_on = vietnam_day(reported_at).isoformat() if reported_at is not None else None
-        sample_to_result.append(_days(sampled_on, reported_on))
-        result_to_code.append(_hours(reported_at or case.confirmed_at, case.code_issued_at))
+    last = 0
+    while True:
+        page = await cases.cases_after(
+            session, selection.scope, selection.first, selection.last, after=last, at_most=_AT_ONCE
+        )
+        found = [case for case in page if case.status != "discarded"]
+        resulted = await _first_positives(session, selection, found)
+        for case in found:
+            sampled_on, reported_at = resulted.get(case.id, (case.sampled_on, None))
+            if case.has_symptoms is not False:
+                onset_to_sample.append(_days(case.onset, sampled_on))
+            reported_on = vietnam_day(reported_at).isoformat() if reported_at is not None else None
+            sample_to_result.append(_days(sampled_on, reported_on))
+            result_to_code.append(_hours(reported_at or case.confirmed_at, case.code_issued_at))
+        if len(page) < _AT_ONCE:
+            break
+        last = page[-1].id
     known = {one.person_id: one.known_at for one in await _contacts(session, selection)}
     spoken_to = await work.closed_since(session, selection.scope, known, _CALLS, _SPOKEN_TO)
     first_call = [
@@ -261,6 +264,21 @@ async def delays(session: AsyncSession, selection: Selection) -> list[Delay]:
         _delay("result-code", "hours", result_to_code),
         _delay("contact-call", "hours", first_call),
     ]
+
+
+async def _first_positives(
+    session: AsyncSession, selection: Selection, found: Sequence[CaseRow]
+) -> dict[int, tuple[str, int]]:
+    """Of each case that has one, the positive result reported first: sampled on, reported at."""
+    first: dict[int, tuple[str, int]] = {}
+    for result in await cases.results_of_cases(
+        session, selection.scope, (case.id for case in found)
+    ):
+        if result.result == "positive" and result.case_id is not None:
+            before = first.get(result.case_id)
+            if before is None or result.reported_at < before[1]:
+                first[result.case_id] = (result.sampled_on, result.reported_at)
+    return first
 
 
 def _days(begin: str | None, end: str | None) -> float | None:
@@ -393,8 +411,8 @@ async def _contacts(session: AsyncSession, selection: Selection) -> list[Contact
             selection.first,
             selection.last,
             after=found[-1].person_id if found else 0,
-            at_most=_CONTACTS_AT_ONCE,
+            at_most=_AT_ONCE,
         )
         found += some
-        if len(some) < _CONTACTS_AT_ONCE:
+        if len(some) < _AT_ONCE:
             return found

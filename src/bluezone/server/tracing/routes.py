@@ -18,6 +18,7 @@ from bluezone.protocol.handover import (
 from bluezone.server.authorisation import public
 from bluezone.server.bodies import BodyLimit, json_answer, read_json
 from bluezone.server.contacts import service as contacts
+from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.context import Parts, Services
 from bluezone.server.diagnosis import service as diagnosis
 from bluezone.server.diagnosis.guessing import GUESSES
@@ -148,6 +149,7 @@ async def withdraw(request: Request, services: Parts) -> Response:
     handover = await _asked(request, services)
     async with services.database.transaction() as session:
         answer = await service.withdraw(session, _sealer(services), handover, services.now)
+        await take_turn(session)
         await contacts.remove_exposures_of(session, services, handover, by="", reason=_WITHDRAWN)
         await evidence.forget(session, handover)
     await services.database.forget_deleted()
