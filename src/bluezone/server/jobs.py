@@ -104,9 +104,8 @@ class Scheduler:
         quick: list[Job] = []
         others: list[Job] = []
         for job in due:
-            (quick if self._seconds.get(job.name, math.inf) < _QUICK_SECONDS else others).append(
-                job
-            )
+            is_quick = self._seconds.get(job.name, math.inf) < _QUICK_SECONDS
+            (quick if is_quick else others).append(job)
         if quick:
             yield quick
         for job in others:

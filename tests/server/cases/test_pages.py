@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bluezone.clock import ManualClock
+from bluezone.server.audit.service import LISTS_BY_ACCOUNT
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.cases.routes import TAKEN_BY_ACCOUNT
 from bluezone.server.cases.tables import Case, CaseEvent
@@ -72,6 +73,18 @@ async def test_a_case_is_taken_down_changed_closed_and_opened_again(
         notes = [note for note in await session.scalars(select(CaseEvent.note)) if note]
         assert len(notes) == 2
         assert all("Nhớ".encode() not in note for note in notes)
+
+
+@sqlite
+async def test_nobody_reads_the_register_page_by_page(services: Services, sign_in: SignIn) -> None:
+    lan = await sign_in()
+    await lan.post("/staff/cases/new", form())
+    assert (await lan.get("/staff/cases")).status_code == 200
+    for _ in range(LISTS_BY_ACCOUNT.burst):
+        services.limits.count(LISTS_BY_ACCOUNT, str(lan.staff.account_id))
+    answer = await lan.get("/staff/cases")
+    assert (answer.status_code, "Quá nhiều yêu cầu" in answer.text) == (429, True)
+    assert (await lan.get("/staff")).status_code == 200
 
 
 @sqlite

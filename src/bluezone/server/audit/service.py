@@ -19,8 +19,13 @@ from bluezone.storage.database import upsert
 
 # A day's work in an hour; whoever wants more is copying.
 LOOKS_BY_ACCOUNT: Final = Rule("looks by account", 300, 3600)
-# What opens one person's data. A list is limited by how much a page shows.
-_LIMITED: Final = frozenset({Action.LOOK, Action.EXPORT})
+# A list shows a page of people: nobody needs one every four seconds for an hour.
+LISTS_BY_ACCOUNT: Final = Rule("lists by account", 1000, 3600)
+_LIMITED: Final = {
+    Action.LOOK: LOOKS_BY_ACCOUNT,
+    Action.EXPORT: LOOKS_BY_ACCOUNT,
+    Action.LIST: LISTS_BY_ACCOUNT,
+}
 # Who acts when nobody does: jobs, and the page on which a citizen reads.
 SERVICE: Final = Staff(0, "service", (Grant(StaffRole.ADMIN, NATION),))
 _LOOKS_SHOWN: Final = 100
@@ -41,10 +46,10 @@ async def record(
     `subject` names a record ("person:17"), `detail` says more without personal data (the reason of
     an export stands there as it is typed; the form asks for no names). Who appends holds the
     chain's head until the transaction ends, so call it last where that is possible.
-    Raises Refused (429) for an account that looks at, or exports, too much.
+    Raises Refused (429) for an account that looks at, lists or exports too much.
     """
     if action in _LIMITED and staff.account_id != SERVICE.account_id:
-        services.limits.spend(LOOKS_BY_ACCOUNT, str(staff.account_id))
+        services.limits.spend(_LIMITED[action], str(staff.account_id))
     entry = Entry(
         at=services.now,
         account_id=staff.account_id,
