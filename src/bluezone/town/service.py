@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import httpx
 
-from bluezone.clock import WallClock
+from bluezone.clock import ManualClock, WallClock
 from bluezone.clock.driven import ClockFile
+from bluezone.server import installation
+from bluezone.server.config import Settings
 from bluezone.town.portal import LABORATORY, WORKER, make_accounts
 
 _START_SECONDS: Final = 30.0
@@ -82,11 +84,19 @@ def start_service(folder: Path, now: float) -> ServiceProcess:
     clock_file = ClockFile.create(clock_path, now)
     password = secrets.token_urlsafe(18)
     port = _free_port()
-    common = ["--home", str(home), "--clock-file", str(clock_path)]
-    log_path = folder / "service.log"
-    with log_path.open("ab") as log:
-        _finish("init", _begin(["init", *common], log), log_path)
-        process = _begin(["run", "--port", str(port), *common], log)
+    asyncio.run(installation.create(Settings(home=home), ManualClock(now)))
+    with (folder / "service.log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "bluezone", "server", "run"),
+                *("--port", str(port), "--home", str(home), "--clock-file", str(clock_path)),
+            ],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for the town, which then stops the service
+        )
     service = ServiceProcess(home, f"http://127.0.0.1:{port}", clock_file, process, password)
     try:
         asyncio.run(make_accounts(home, password, now))  # while the service starts
@@ -95,22 +105,6 @@ def start_service(folder: Path, now: float) -> ServiceProcess:
         service.stop()
         raise
     return service
-
-
-def _begin(arguments: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bluezone", "server", *arguments],
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,  # Ctrl-C is for the town, which then stops the service
-    )
-
-
-def _finish(what: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    if process.wait():
-        raise _failed(log, f"`bluezone server {what}` failed")
 
 
 def _wait_until_ready(service: ServiceProcess) -> None:
