@@ -90,6 +90,21 @@ async def test_a_case_who_moved_away_and_met_nobody_stands_at_its_day(services: 
     assert node.day == day_number("2021-01-10")
 
 
+async def test_who_was_ill_twice_stands_where_they_fell_ill_last(services: Services) -> None:
+    (twice,) = await people(services, BA_DINH)
+    async with services.database.transaction() as session:
+        await session.execute(
+            insert(Case),
+            [
+                case_values(1, twice, "2021-01-15", None),
+                case_values(2, twice, "2021-01-03", None),
+            ],
+        )
+    async with services.database.read() as session:
+        chains = await service.chains(session, selection())
+    assert chains.forest.nodes[twice].day == day_number("2021-01-15")
+
+
 async def test_of_more_cases_than_are_read_the_latest_are_drawn(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,8 +60,8 @@ async def chains(session: AsyncSession, selection: Selection) -> Chains:
         session, scope, selection.first, selection.last, at_most=MOST_CASES + 1
     )
     are_cut = len(dated) > MOST_CASES
-    dated = dated[:MOST_CASES]
-    found = [case for case in dated if case.status != "discarded"]
+    # The latest last: of somebody who was ill twice it is the one that counts below.
+    found = [case for case in reversed(dated[:MOST_CASES]) if case.status != "discarded"]
     since = (selection.since - timedelta(days=LOOK_BACK_DAYS)).isoformat()
     rows = await contacts.exposures_between(session, scope, since, selection.last, MOST_LINKS + 1)
     are_cut = are_cut or len(rows) > MOST_LINKS
