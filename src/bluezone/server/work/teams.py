@@ -105,7 +105,7 @@ async def add_member(session: AsyncSession, team: Team, colleague: Colleague) ->
     """Somebody whose grant covers the team's unit joins, and is the last whose turn it is."""
     if not is_within(team.unit, colleague.unit):
         raise not_for_unit()
-    await _lock(session, team.id)
+    await hold(session, team.id)
     last = await session.scalar(
         select(func.max(TeamMember.turn)).where(TeamMember.team_id == team.id)
     )
@@ -142,7 +142,7 @@ async def whose_turn(
     a member. Holds the team until the transaction ends, so that two who assign at once go on
     where the other stopped.
     """
-    await _lock(session, team_id)
+    await hold(session, team_id)
     members = list(
         await session.scalars(
             select(TeamMember)
@@ -215,5 +215,6 @@ async def _with_members(session: AsyncSession, teams: Sequence[Team]) -> list[Te
     ]
 
 
-async def _lock(session: AsyncSession, team_id: int) -> None:
+async def hold(session: AsyncSession, team_id: int) -> None:
+    """Nobody else changes whose turn it is until the transaction ends."""
     await session.execute(select(Team.id).where(Team.id == team_id).with_for_update())
