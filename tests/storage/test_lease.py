@@ -75,7 +75,7 @@ async def test_cancelled_while_it_is_taken_it_locks_nobody_out(
             await taking
         except asyncio.CancelledError as error:
             cancelled.append(error)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(4):  # whoever waits for a lock gives up after 5
             assert await Lease(database, clock, f"other-{tenths}").acquire()
     assert cancelled
 
