@@ -147,7 +147,11 @@ def _live(plan: Plan, pace: Pace, scene: Scene, service: ServiceProcess) -> Verd
         town = Town(plan, loop, service, service.home.parent, scene)
         gc.freeze()  # what stands now stays: no collection need walk through it again
         _say(_("{days} days begin."), days=plan.days)
-        return runner.run(town.live())
+        try:
+            return runner.run(town.live())
+        except ExceptionGroup:
+            service.check()  # a phone may have met the dead service before the clock did
+            raise
 
 
 def _explained(error: Exception) -> Exception | None:
