@@ -14,10 +14,12 @@ from playwright.sync_api import Page as BrowserPage
 from playwright.sync_api import expect, sync_playwright
 
 from bluezone.town.page import Page
+from bluezone.town.plan import BEGINS, Plan
+from bluezone.town.quarters import Quarters
 from bluezone.town.scene import Scene
 from bluezone.town.service import start_service
 from bluezone.town.time import Pace, VirtualTimeLoop
-from bluezone.town.town import BEGINS, Plan, Town
+from bluezone.town.town import Town
 from bluezone.web.loopback import listen
 
 pytestmark = pytest.mark.browser
@@ -49,24 +51,26 @@ def town(tmp_path: Path) -> Iterator[tuple[str, Scene]]:
     pace = Pace(speed=1500)
     scene = Scene(pace)
     page = Page(scene)
-    service = start_service(tmp_path, BEGINS)
+    plan = Plan(14, 2, seed=2)
     failed: list[BaseException] = []
 
     def live() -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(pace)) as runner:
                 loop = runner.get_loop()
-                runner.run(Town(Plan(14, 2, seed=2), loop, service, tmp_path, scene).live())
+                runner.run(Town(plan, loop, service, quarters, scene).live())
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=live)
-    thread.start()
-    yield page.url, scene
-    pace.paused, pace.speed = False, None
-    thread.join()
-    page.close()
-    service.stop()
+    with Quarters(plan.people) as quarters:
+        service = start_service(tmp_path, BEGINS)
+        thread = threading.Thread(target=live)
+        thread.start()
+        yield page.url, scene
+        pace.paused, pace.speed = False, None
+        thread.join()
+        page.close()
+        service.stop()
     assert failed == []
 
 

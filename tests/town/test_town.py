@@ -6,27 +6,34 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bluezone.town.plan import BEGINS, Plan
+from bluezone.town.quarters import QuarterFailed, Quarters
 from bluezone.town.scene import Scene
 from bluezone.town.service import start_service
 from bluezone.town.time import Pace, VirtualTimeLoop
-from bluezone.town.town import BEGINS, Plan, Town
+from bluezone.town.town import Town
 from bluezone.town.verdict import Verdict
 
 HOUR = 3600
 
 
+def live(folder: Path, plan: Plan, quarters: int) -> tuple[Verdict, dict]:
+    """A town's verdict, and its last frame."""
+    scene = Scene(Pace())
+    with Quarters(plan.people, quarters) as processes:
+        service = start_service(folder, BEGINS)
+        try:
+            with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+                town = Town(plan, runner.get_loop(), service, processes, scene)
+                return runner.run(town.live()), msgspec.json.decode(scene.frame)
+        finally:
+            service.stop()
+
+
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Verdict, dict]:
     """The verdict of a town of twenty people and two days, and its last frame."""
-    folder: Path = tmp_path_factory.mktemp("town")
-    scene = Scene(Pace())
-    service = start_service(folder, BEGINS)
-    try:
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            town = Town(Plan(people=20, days=2, seed=4), runner.get_loop(), service, folder, scene)
-            return runner.run(town.live()), msgspec.json.decode(scene.frame)
-    finally:
-        service.stop()
+    return live(tmp_path_factory.mktemp("town"), Plan(people=20, days=2, seed=4), 2)
 
 
 def test_close_contacts_are_warned(lived):
@@ -68,3 +75,35 @@ def test_the_last_picture_agrees_with_the_verdict(lived):
     assert [event["kind"] for event in frame["events"]][:2] == ["confirmed", "released"]
     assert frame["verdict"] == verdict.as_json()
     assert frame["now"] == BEGINS + 2 * 24 * HOUR
+
+
+def test_the_number_of_processes_changes_nothing(tmp_path):
+    def outcome(quarters: int) -> tuple:
+        folder = tmp_path / str(quarters)
+        folder.mkdir()
+        verdict, frame = live(folder, Plan(people=6, days=1, seed=2), quarters)
+        counts = verdict.scans, verdict.packets, verdict.packets_heard, verdict.requests
+        return verdict.contacts, counts, frame["events"]
+
+    alone = outcome(1)
+    assert alone == outcome(3)
+    assert any(contact.warned_at for contact in alone[0]), "nobody was warned: this shows little"
+
+
+def test_a_process_that_breaks_is_named(tmp_path):
+    (tmp_path / "phone-1").write_text("not a folder")
+    with pytest.raises(QuarterFailed, match="phone-1"):
+        live(tmp_path, Plan(people=2, days=1), 1)
+
+
+def test_a_process_that_is_killed_ends_the_town(tmp_path, monkeypatch):
+    begin = Quarters.begin
+
+    def begin_and_kill(self, plan, service):
+        reports = begin(self, plan, service)
+        self._processes[1].kill()
+        return reports
+
+    monkeypatch.setattr(Quarters, "begin", begin_and_kill)
+    with pytest.raises(QuarterFailed, match="status -9"):
+        live(tmp_path, Plan(people=2, days=1), 2)

@@ -1,7 +1,6 @@
 """`bluezone demo`: a virtual town, live, and its verdict against the truth."""
 
 import asyncio
-import gc
 import json
 import os
 import shutil
@@ -10,25 +9,26 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import click
 
 from bluezone.clock import WallClock
-from bluezone.radio.direct import make_ready
 from bluezone.town.page import FASTEST, Page
+from bluezone.town.plan import BEGINS, Plan
 from bluezone.town.portal import ACCOUNTS
+from bluezone.town.quarters import QuarterFailed, Quarters
 from bluezone.town.scene import Scene, Stage
 from bluezone.town.service import ServiceFailed, ServiceProcess, start_service
 from bluezone.town.time import Pace, StalledError, VirtualTimeLoop
-from bluezone.town.town import BEGINS, Plan, Town
+from bluezone.town.town import Town
 from bluezone.town.verdict import Verdict
 from bluezone.web.catalogue import LANGUAGES, _, translate
 
 # Watchable, and a week still takes less than two minutes.
 _SPEED_WITH_PAGE = 6000.0
+_DYING_SECONDS = 2.0
 _MEMORY = "/dev/shm"  # noqa: S108 - of Linux; a folder of its own is made there
 _BYTES_PER_PERSON = 8_000_000  # 4.7 MB after a week
 
@@ -86,9 +86,10 @@ def command(
             if not no_open:
                 webbrowser.open(page.url)
         try:
+            quarters = stack.enter_context(Quarters(people))
             service = stack.enter_context(_service(people))
-            verdict = _live(Plan(people, days, seed), pace, scene, service)
-        except (ServiceFailed, StalledError, ExceptionGroup) as error:
+            verdict = _live(Plan(people, days, seed), quarters, scene, service)
+        except (ServiceFailed, StalledError, QuarterFailed, ExceptionGroup) as error:
             scene.show(Stage.FAILED)
             if explained := _explained(error):
                 raise click.ClickException(str(explained)) from error
@@ -111,11 +112,8 @@ def _service(people: int) -> Iterator[ServiceProcess]:
     """The service of a town, with its folder; prints who may sign in to its portal."""
     with tempfile.TemporaryDirectory(prefix="bluezone-town-", dir=_in_memory(people)) as name:
         _say(_("Starting the service and {people} phones …"), people=people)
-        with ThreadPoolExecutor(max_workers=1) as meanwhile:
-            ready = meanwhile.submit(make_ready)
-            service = start_service(Path(name), BEGINS)
+        service = start_service(Path(name), BEGINS)
         try:
-            ready.result()
             _say(_("The health authority's portal is on {url}"), url=service.url)
             _say(_("The password of all its accounts is {password}"), password=service.password)
             for account, _role, unit, purpose in ACCOUNTS:
@@ -140,17 +138,17 @@ def _in_memory(people: int) -> str | None:
     return _MEMORY if is_ours and people * _BYTES_PER_PERSON < room / 4 else None
 
 
-def _live(plan: Plan, pace: Pace, scene: Scene, service: ServiceProcess) -> Verdict:
-    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(pace)) as runner:
+def _live(plan: Plan, quarters: Quarters, scene: Scene, service: ServiceProcess) -> Verdict:
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(scene.pace)) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 - its own factory
-        town = Town(plan, loop, service, service.home.parent, scene)
-        gc.freeze()  # what stands now stays: no collection need walk through it again
+        town = Town(plan, loop, service, quarters, scene)
         _say(_("{days} days begin."), days=plan.days)
         try:
             return runner.run(town.live())
-        except ExceptionGroup:
-            service.check()  # a phone may have met the dead service before the clock did
+        except (QuarterFailed, ExceptionGroup):
+            # A phone may meet a dead service first: sockets close before their process has ended.
+            service.check(_DYING_SECONDS)
             raise
 
 

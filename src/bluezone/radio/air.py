@@ -97,16 +97,23 @@ class Station:
 
     def broadcast(self, address: bytes, payload: bytes) -> None:
         """Replace what is on the air, address and payload in the same instant."""
-        self.silence()
-        self.current = Broadcast(address, payload, self._air.clock.now())
+        self.relay(Broadcast(address, payload, self._air.clock.now()))
+
+    def relay(self, broadcast: Broadcast) -> None:
+        """Replace what is on the air by what another process has sent from here."""
+        self._end_current(broadcast.start)
+        self.current = broadcast
 
     def silence(self) -> None:
         """Stop sending. What was sent stays known while somebody's window may cover it."""
+        self._end_current(self._air.clock.now())
+
+    def _end_current(self, now: float) -> None:
         oldest = self._air.oldest_window() if self.ended else 0.0
         self.ended = [pair for pair in self.ended if pair[1] > oldest]
         if self.current is not None:
-            self._air.last_stop = self._air.clock.now()
-            self.ended.append((self.current, self._air.last_stop))
+            self._air.last_stop = max(self._air.last_stop, now)
+            self.ended.append((self.current, now))
             self.current = None
 
     def leave(self) -> None:

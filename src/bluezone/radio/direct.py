@@ -87,6 +87,11 @@ class DirectRadio:
         """The room, bus or market it is in."""
         return self._station.space
 
+    @property
+    def on_air(self) -> Broadcast | None:
+        """What it is sending."""
+        return self._station.current
+
     def move(self, position: Position, space: str) -> None:
         """Be somewhere else from now on."""
         self._station.move(position, space)

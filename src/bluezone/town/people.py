@@ -56,6 +56,7 @@ _HOUSEHOLD_SHARES = (0.09, 0.17, 0.22, 0.29, 0.15, 0.08)
 _DESKS_IN_OFFICE = 4
 _DESKS_IN_SCHOOL = 12
 _SELLERS = 12
+_COMMUNES = ("00004", "00008", "00025")  # of area 001
 _BUS_RIDERS = 0.4  # of those who work: the others ride their own motorbike
 
 
@@ -78,6 +79,16 @@ class Person:
     @property
     def is_pupil(self) -> bool:
         return self.age < 18
+
+    @property
+    def phone_number(self) -> str:
+        """A made-up number (E.164)."""
+        return f"+8490{self.number:07d}"
+
+    @property
+    def commune(self) -> str:
+        """The code of where they live: neighbours in one house have one commune."""
+        return _COMMUNES[self.home % len(_COMMUNES)]
 
 
 @dataclass(frozen=True, slots=True)

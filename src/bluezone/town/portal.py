@@ -1,7 +1,7 @@
 """The town in the health authority's portal: who signs in there, and what arrives by itself.
 
-Accounts that stand ready exist in a demonstration alone: no other start makes any. Telephone
-numbers and birthdays are made up; the names are those of the town.
+Accounts that stand ready exist in a demonstration alone: no other start makes any. The names are
+those of the town; birthdays are made up.
 """
 
 import datetime as dt
@@ -26,8 +26,6 @@ ACCOUNTS: Final = (
 )
 WORKER: Final = ACCOUNTS[0][0]
 LABORATORY: Final = ACCOUNTS[2][0]
-# The communes of area 001: neighbours in one house have one commune.
-_COMMUNES: Final = ("00004", "00008", "00025")
 
 
 async def make_accounts(home: Path, password: str, now: float) -> None:
@@ -48,24 +46,14 @@ async def make_accounts(home: Path, password: str, now: float) -> None:
         await database.dispose()
 
 
-def phone_number(person: Person) -> str:
-    """A made-up number (E.164)."""
-    return f"+8490{person.number:07d}"
-
-
-def commune_of(person: Person) -> str:
-    """Where somebody of the town lives, as a code."""
-    return _COMMUNES[person.home % len(_COMMUNES)]
-
-
 def sample_result(person: Person, today: dt.date) -> dict[str, object]:
     """A positive sample of today as the laboratory's program sends it."""
     return {
         "sample": f"TT-{today:%Y%m%d}-{person.number:04d}",
         "person": {
             "name": person.name,
-            "commune": commune_of(person),
-            "phone": phone_number(person),
+            "commune": person.commune,
+            "phone": person.phone_number,
             "birth": str(today.year - person.age),
         },
         "sampled_on": today.isoformat(),

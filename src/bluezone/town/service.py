@@ -58,9 +58,11 @@ class ServiceProcess:
             file.now = min(ahead + wall.now(), file.horizon)
             await wall.sleep(_POLL_SECONDS)
 
-    def check(self) -> None:
-        """Raise ServiceFailed if the process has ended."""
-        if self.process.poll() is not None:
+    def check(self, seconds: float = 0.0) -> None:
+        """Raise ServiceFailed if the process has ended, or does so within `seconds`."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        if self.process.returncode is not None:
             raise _failed(self.log, f"the service ended with status {self.process.returncode}")
 
     def stop(self) -> None:

@@ -5,6 +5,9 @@ the timers of libraries. An answer of the service arrives exactly ANSWER_SECONDS
 request, however long the service really took: until then the town goes on beside it, then
 time stands still. Nor does time pass while the service has work due. So a delay measured
 here is never an artefact of the acceleration, and a seed repeats.
+
+Several loops, each in a process of its own, live through one time together: one leads, the
+others follow it from stretch to stretch.
 """
 
 import asyncio
@@ -59,6 +62,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._file: ClockFile | None = None
         self._epoch = 0.0
         self._check: Callable[[], None] = lambda: None
+        self._reach: Callable[[float], float] = lambda now: math.inf
+        self._run_to: Callable[[float], None] = lambda target: None
+        self._next_stretch: Callable[[], float] | None = None
+        self._until = math.inf  # the end of the present stretch
 
     def time(self) -> float:
         return self._virtual
@@ -87,8 +94,28 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """The service has answered; returns the loop time at which the answer arrives."""
         return self._answers_due.pop(request)
 
+    def lead(self, reach: Callable[[float], float], run_to: Callable[[float], None]) -> None:
+        """Time passes in stretches: from one moment up to `reach` of it at most.
+
+        `run_to` lets the followers live up to the stretch's end, before the service does.
+        """
+        self._reach, self._run_to = reach, run_to
+
+    def follow(self, next_stretch: Callable[[], float]) -> None:
+        """From now on live in stretches: at the end of each, once every request is answered,
+        `next_stretch` is called, and returns the loop time at which the next one ends."""
+        self._next_stretch, self._until = next_stretch, self._virtual
+
+    def _begin_stretch(self) -> bool:
+        """Whether there was a stretch to begin."""
+        if self._next_stretch is None:
+            return False
+        self._until = self._next_stretch()
+        return True
+
     def _limit(self, target: float) -> float:
-        """The latest loop time up to `target` that the service is ready for."""
+        """The latest loop time up to `target` that the service and a leader are ready for."""
+        target = min(target, self._until, self._reach(self._virtual))
         if self._answers_due:
             target = min(target, next(iter(self._answers_due.values())))
         if self._file is None:
@@ -101,6 +128,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def _advance(self, target: float) -> None:
         self._virtual = target
+        self._run_to(target)
         if self._file is not None:
             self._file.now = self._epoch + target
 
@@ -119,7 +147,7 @@ class _Timekeeper(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self._loop
-        if timeout is None and not loop.requests_in_flight:
+        if timeout is None and not loop.requests_in_flight and loop._next_stretch is None:
             return super().select(None)
         ready: list[tuple[selectors.SelectorKey, int]] = []
         self._turns += 1
@@ -133,6 +161,9 @@ class _Timekeeper(selectors.DefaultSelector):
             if loop.requests_in_flight:
                 self._be_patient("a request")
                 return super().select(_LONGEST_WAIT)
+            if loop._begin_stretch():
+                self._stalled_since = None
+                return ready
             self._be_patient("the work due at this hour")
             return super().select(_SHORTEST_WAIT)
         self._stalled_since = None

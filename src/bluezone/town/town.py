@@ -2,30 +2,27 @@
 
 import asyncio
 import datetime as dt
-import random
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import httpx
 import numpy as np
 
 from bluezone.clock import LoopClock, WallClock
-from bluezone.phone import ExposureWarning, Phone, Service
-from bluezone.phone.authority.handovers import details_of
-from bluezone.phone.report import Sharing
+from bluezone.phone import ExposureWarning, Service
 from bluezone.protocol.configuration import DEFAULT_CONFIGURATION
 from bluezone.protocol.exposure import Infectiousness
-from bluezone.protocol.handover import About
-from bluezone.protocol.intervals import vietnam_day
+from bluezone.protocol.intervals import interval_number, interval_start, vietnam_day
 from bluezone.protocol.trust import Pins
-from bluezone.radio.air import Air, Position
-from bluezone.radio.direct import DirectRadio
 from bluezone.town.days import Move, live
-from bluezone.town.people import Residents, settle
+from bluezone.town.messages import Order, Positive, Report, Step
+from bluezone.town.people import Residents
 from bluezone.town.places import Kind
-from bluezone.town.portal import commune_of, phone_number, sample_result
+from bluezone.town.plan import BEGINS, DAY, HOUR, MONDAY, Plan
+from bluezone.town.portal import sample_result
+from bluezone.town.quarters import Quarters
 from bluezone.town.releases import Releases
 from bluezone.town.scene import Event, Frame, Scene, Stage
 from bluezone.town.service import HealthAuthority, ServiceProcess
@@ -33,44 +30,18 @@ from bluezone.town.time import InFlight, VirtualTimeLoop
 from bluezone.town.truth import Nearness, Truth
 from bluezone.town.verdict import Contact, Verdict
 from bluezone.town.wire import Wire
-from bluezone.town.witness import Witness, WitnessedRadio
+from bluezone.town.witness import Witness
 
-_DAY: Final = 86400
-_HOUR: Final = 3600
-# Monday 18 January 2021, 00:00 in Vietnam: a fixed date, so that a seed repeats.
-_MONDAY: Final = 1_610_902_800
-BEGINS: Final = _MONDAY + 5 * _HOUR  # before anybody leaves home
-_CONFIRMED_HOUR: Final = 18  # on the last day but one, so that a night and a day remain
-_CONFIRMED_HOUR_OF_ONE_DAY: Final = 14
 _ONSET_DAYS_BEFORE: Final = 2  # people are tested two days after they fall ill
-_AFTER_A_CASE: Final = 8 * _HOUR  # embargo, export and checks of one confirmed late
-_ASK_TO_BE_CALLED: Final = 4  # all of the warned but every fourth
-_COMMITS_NIGHTLY: Final = 8  # every eighth home; each night costs the town 0.1 s a phone
-_THINKS_SECONDS: Final = 20 * 60.0
+_AFTER_A_CASE: Final = 8 * HOUR  # embargo, export and checks of one confirmed late
 _BLOCK_METRES: Final = 500.0  # between blocks: no radio reaches that far
 _FRAME_SECONDS: Final = 0.09  # real time between two pictures
-_TICK: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What town to build, and for how long it lives."""
-
-    people: int = 100
-    days: int = 7
-    seed: int = 1
-
-    @property
-    def ends(self) -> float:
-        """Unix time at which it ends, unless somebody was confirmed shortly before."""
-        return float(BEGINS + self.days * _DAY)
-
-    @property
-    def confirmed_at(self) -> float:
-        """Unix time at which somebody is confirmed if nobody has been until then."""
-        if self.days == 1:
-            return float(_MONDAY + _CONFIRMED_HOUR_OF_ONE_DAY * _HOUR)
-        return float(_MONDAY + (self.days - 2) * _DAY + _CONFIRMED_HOUR * _HOUR)
+# How long the quarters live by themselves (virtual seconds), and the service's clock stands
+# still. Longer stretches waste less waiting for the slowest quarter.
+_STRETCH: Final = 60.0
+_LEAST_STRETCHES: Final = 20  # in a real second, where somebody wants to see it slowly
+# Phones turn their beacons when an interval begins: all quarters must hear of it at once.
+_AFTER_TURNING: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -80,36 +51,36 @@ class _Case:
 
 
 class Town:
-    """People, phones, air and truth on one virtual-time loop, beside the real service."""
+    """People and truth, leading the quarters in which the phones are, and the real service."""
 
     def __init__(
-        self, plan: Plan, loop: VirtualTimeLoop, service: ServiceProcess, folder: Path, scene: Scene
+        self,
+        plan: Plan,
+        loop: VirtualTimeLoop,
+        service: ServiceProcess,
+        quarters: Quarters,
+        scene: Scene,
     ) -> None:
-        """`folder` keeps the phones' diaries."""
         self._plan = plan
         self._loop = loop
         self._service = service
+        self._quarters = quarters
         self._scene = scene
         self._clock = LoopClock(loop, BEGINS)
         self._wall = WallClock()
         loop.drive(service.clock_file, BEGINS, service.check)
-        self.residents: Residents = settle(plan.people, np.random.default_rng((plan.seed, 0)))
+        loop.lead(self._reach, self._live_to)
+        self.residents: Residents = plan.settle()
         self.truth = Truth(plan.people, BEGINS)
-        self.air = Air(self._clock, seed=plan.seed)
-        self._witness = Witness(plan.people, self._clock)
-        client = Service(service.url, transport=self._transport)
-        pins = Pins.from_pem(service.root)
-        self._releases = Releases(client, pins, self._witness)
-        self._radios = [
-            WitnessedRadio(person.number, DirectRadio(self.air), self._witness)
-            for person in self.residents.people
-        ]
-        self._phones = [
-            self._open_phone(number, folder / f"phone-{number}", client, pins)
-            for number in range(plan.people)
-        ]
-        self._client = client
+        self._witness = Witness(plan.people)
+        self._client = Service(service.url, transport=self._transport)
+        self._releases = Releases(self._client, Pins.from_pem(service.root), self._witness)
         self._authority = HealthAuthority(service, self._transport)
+        self._moves = self._all_moves()
+        self._next_move = next(self._moves)
+        self._steps: list[Step] = []  # of whom the quarters don't know yet
+        self._positive: list[Positive] = []  # likewise
+        self._reports: list[Report] = []  # of the last stretch
         self._cases: dict[int, _Case] = {}
         self._warnings: dict[int, list[ExposureWarning]] = {}
         self._events: list[Event] = []
@@ -120,58 +91,24 @@ class Town:
     def _transport(self) -> httpx.AsyncBaseTransport:
         return InFlight(self._loop, Wire())
 
-    def _open_phone(self, number: int, home: Path, client: Service, pins: Pins) -> Phone:
-        def warned(warning: ExposureWarning) -> None:
-            self._warned(number, warning)
-
-        phone = Phone(
-            home,
-            self._radios[number],
-            client,
-            pins,
-            self._clock,
-            rng=random.Random(f"{self._plan.seed}/{number}"),
-            # Repeatable keys are for a town alone: a real phone asks its operating system.
-            entropy=random.Random(f"{self._plan.seed}/{number}/keys").randbytes,
-            use_keyring=False,
-            on_warning=warned,
-        )
-        if self._commits(number):
-            phone.commit_nightly(True)
-        return phone
-
-    def _commits(self, person: int) -> bool:
-        """Whether somebody agreed to nightly commitments: some homes did, the seed's case's too."""
-        homes = [self.residents.people[one].home for one in (person, self._somebody())]
-        return homes[0] % _COMMITS_NIGHTLY == homes[1] % _COMMITS_NIGHTLY
-
     # --- living -------------------------------------------------------------------------
 
     async def live(self) -> Verdict:
-        """Live through all days. Raises StalledError, ServiceFailed and what breaks a phone."""
+        """Live through all days. Raises StalledError, ServiceFailed, QuarterFailed."""
         began = self._wall.now()
-        moves = self._moves()
-        next_move = next(moves)
-        while next_move[0] <= BEGINS:
-            self._move(next_move[1])
-            next_move = next(moves)
+        self._take(self._quarters.begin(self._plan, self._service))
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._scene.confirm = self._confirm_from_page
-                running = [group.create_task(phone.run()) for phone in self._phones]
-                running.append(group.create_task(self._walk(next_move, moves)))
-                running.append(group.create_task(self._follow_releases()))
-                running.append(group.create_task(self._tick()))
+                following = group.create_task(self._follow_releases())
                 await self._until_the_end()
                 self._scene.confirm = None
-                for task in running:
-                    task.cancel()
+                following.cancel()
         finally:
             self._group = None
-            for phone in self._phones:
-                await phone.close()
             await self._client.close()
+        self._quarters.end()
         verdict = self._verdict(self._wall.now() - began)
         self._show(Stage.FINISHED, verdict)
         return verdict
@@ -179,7 +116,7 @@ class Town:
     async def _until_the_end(self) -> None:
         await self._clock.sleep(self._plan.confirmed_at - self._clock.now())
         if not self._cases:
-            await self.confirm(self._somebody())
+            await self.confirm(self._plan.index_case(self.residents))
         while self._clock.now() < self._end():
             await self._clock.sleep(self._end() - self._clock.now())
 
@@ -187,46 +124,60 @@ class Town:
         latest = max((case.confirmed_at for case in self._cases.values()), default=0.0)
         return max(self._plan.ends, latest + _AFTER_A_CASE)
 
-    def _somebody(self) -> int:
-        """Who tests positive if the page chose nobody: an adult who works."""
-        rng = np.random.default_rng((self._plan.seed, 1))
-        people = self.residents.people
-        adults = [p.number for p in people if p.work is not None and not p.is_pupil]
-        return int(rng.choice(adults or [person.number for person in people]))
+    # --- from stretch to stretch ----------------------------------------------------------
+
+    def _reach(self, now: float) -> float:
+        """Until when (loop time) the quarters may live by themselves, from `now` on."""
+        turning = interval_start(interval_number(BEGINS + now - _AFTER_TURNING) + 1) - BEGINS
+        speed = self._scene.pace.speed
+        longest = _STRETCH if speed is None else min(_STRETCH, speed / _LEAST_STRETCHES)
+        return min(now + longest, turning + _AFTER_TURNING)
+
+    def _live_to(self, until: float) -> None:
+        """Let all quarters live until loop time `until`, and everybody walk meanwhile."""
+        moves = []
+        while self._next_move[0] <= BEGINS + until:
+            if self._next_move[1].person not in self._cases:
+                moves.append(self._next_move)
+            self._next_move = next(self._moves)
+        order = Order(
+            until,
+            self._steps + [self._step(time, move) for time, move in moves],
+            [sent for report in self._reports for sent in report.sent],
+            self._positive,
+        )
+        self._steps, self._positive = [], []
+
+        def walk() -> None:
+            for time, move in moves:
+                self.truth.advance(time)
+                self.truth.move(move.person, move.space, move.x, move.y)
+
+        self._service.check()
+        self._take(self._quarters.live_to(order, self._service.check, walk))
+
+    def _take(self, reports: list[Report]) -> None:
+        self._reports = reports
+        self._witness.take(reports)
+        for report in reports:
+            for person, warning in report.warned:
+                self._warned(person, warning)
+        if self._scene.is_watched and self._wall.now() - self._shown_at >= _FRAME_SECONDS:
+            self._show(Stage.RUNNING)
 
     # --- moving -------------------------------------------------------------------------
 
-    def _moves(self) -> Iterator[tuple[float, Move]]:
-        day = 0
-        while True:
+    def _all_moves(self) -> Iterator[tuple[float, Move]]:
+        for day in itertools.count():
             rng = np.random.default_rng((self._plan.seed, 2, day))
-            midnight = _MONDAY + day * _DAY
+            midnight = MONDAY + day * DAY
             for move in live(self.residents, day % 7, rng):
                 yield midnight + move.time, move
-            day += 1
 
-    async def _walk(
-        self, next_move: tuple[float, Move], moves: Iterator[tuple[float, Move]]
-    ) -> None:
-        while True:
-            await self._clock.sleep(next_move[0] - self._clock.now())
-            self.truth.advance(next_move[0])
-            while next_move[0] <= self._clock.now():
-                self._move(next_move[1])
-                next_move = next(moves)
-
-    def _move(self, move: Move) -> None:
-        if move.person not in self._cases:
-            self._place(move.person, move.space, move.x, move.y)
-
-    def _place(self, person: int, space: int, x: float, y: float) -> None:
-        self.truth.move(person, space, x, y)
-        place = self.residents.spaces[space]
-        position: Position = (
-            place.block * _BLOCK_METRES + place.origin[0] + x,
-            place.origin[1] + y,
-        )
-        self._radios[person].move(position, place.name)
+    def _step(self, time: float, move: Move) -> Step:
+        place = self.residents.spaces[move.space]
+        x, y = place.block * _BLOCK_METRES + place.origin[0] + move.x, place.origin[1] + move.y
+        return Step(time, move.person, (x, y), place.name)
 
     # --- a case -------------------------------------------------------------------------
 
@@ -250,12 +201,13 @@ class Town:
         self._note(now, "confirmed", person)
         self.truth.advance(now)
         (hospital,) = self.residents.spaces_of(Kind.HOSPITAL)
-        self._place(person, hospital, *self.residents.spaces[hospital].shared[0])
+        x, y = self.residents.spaces[hospital].shared[0]
+        self.truth.move(person, hospital, x, y)
+        self._steps.append(self._step(now, Move(0.0, person, hospital, x, y)))
         resident = self.residents.people[person]
         await self._authority.hand_in(sample_result(resident, vietnam_day(now)))
         code = await self._authority.issue_code(onset.isoformat())
-        await self._phones[person].report(code, consent=True, sharing=Sharing(diary=True))
-        await self._phones[person].hand_over_owed()
+        self._positive.append(Positive(person, code))
 
     async def _follow_releases(self) -> None:
         while True:
@@ -268,40 +220,13 @@ class Town:
     def _warned(self, person: int, warning: ExposureWarning) -> None:
         self._warnings.setdefault(person, []).append(warning)
         if len(self._warnings[person]) == 1 and person not in self._cases:
-            self._note(self._clock.now(), "warned", person)
-            if self._group is not None and person % _ASK_TO_BE_CALLED:
-                self._group.create_task(self._ask_to_be_called(person))
-
-    async def _ask_to_be_called(self, person: int) -> None:
-        """Somebody thinks it over, and sends what the portal's inbox shows."""
-        await self._clock.sleep(_THINKS_SECONDS)
-        resident, phone = self.residents.people[person], self._phones[person]
-        await phone.handovers.send_details(
-            details_of(
-                name=resident.name,
-                phone_number=phone_number(resident),
-                receipt=None,
-                commune=commune_of(resident),
-                about=About.SELF,
-                warnings=phone.warnings(),
-                note="",
-                language="vi",
-                claim=phone.claim() if self._commits(person) else None,
-            )
-        )
+            self._note(float(warning.noticed_at), "warned", person)
 
     def _note(self, time: float, kind: str, person: int) -> None:
         self._events.append(Event(time, kind, person))
         self._show(Stage.RUNNING)
 
     # --- showing and judging --------------------------------------------------------------
-
-    async def _tick(self) -> None:
-        while True:
-            self._service.check()
-            if self._scene.is_watched and self._wall.now() - self._shown_at >= _FRAME_SECONDS:
-                self._show(Stage.RUNNING)
-            await self._clock.sleep(_TICK)
 
     def _show(self, stage: Stage, verdict: Verdict | None = None) -> None:
         self._shown_at = self._wall.now()
@@ -336,7 +261,6 @@ class Town:
     def _verdict(self, wall_seconds: float) -> Verdict:
         self.truth.advance(self._clock.now())
         people = self.residents.people
-        statistics = self.air.statistics
         return Verdict(
             people=self._plan.people,
             days=self._plan.days,
@@ -344,9 +268,9 @@ class Town:
             cases=tuple(people[case].name for case in sorted(self._cases)),
             contacts=tuple(self._contacts()),
             scans=self._witness.scans,
-            packets=statistics.offered,
-            packets_heard=statistics.delivered,
-            requests=self._loop.requests_made,
+            packets=sum(report.packets_offered for report in self._reports),
+            packets_heard=sum(report.packets_delivered for report in self._reports),
+            requests=self._loop.requests_made + sum(one.requests for one in self._reports),
             wall_seconds=wall_seconds,
         )
 
@@ -375,7 +299,7 @@ class Town:
 def _infectious_days(onset: dt.date, until: float) -> list[int]:
     """UTC days up to `until` on which the configuration calls the case infectious."""
     onset_day = (onset - dt.date(1970, 1, 1)).days
-    first, last = BEGINS // _DAY, int(until // _DAY)
+    first, last = BEGINS // DAY, int(until // DAY)
     return [
         day
         for day in range(first, last + 1)

@@ -7,32 +7,32 @@ from collections.abc import Collection
 
 import numpy as np
 
-from bluezone.clock import Clock
 from bluezone.protocol.sightings import SCAN_RECORD, ScanRecords
-from bluezone.radio.air import Position
+from bluezone.radio.air import Broadcast, Position
 from bluezone.radio.direct import DirectRadio
 from bluezone.radio.interface import Capabilities, RadioState, Sighting
+from bluezone.town.messages import Report, Sent
 
 
 class Witness:
     """What all radios of a town sent and heard."""
 
-    def __init__(self, people: int, clock: Clock) -> None:
+    def __init__(self, people: int) -> None:
         self.scans = 0
-        self._clock = clock
-        self._broadcasts: list[list[tuple[float, bytes]]] = [[] for _ in range(people)]
+        self._broadcasts: list[list[Broadcast]] = [[] for _ in range(people)]
         self._sender: dict[bytes, int] = {}
         self._heard: list[tuple[int, ...]] = [()] * people
 
-    def sent(self, person: int, payload: bytes) -> None:
-        """A person's phone begins to broadcast a payload."""
-        self._broadcasts[person].append((self._clock.now(), payload))
-        self._sender[payload] = person
-
-    def heard(self, person: int, sightings: list[Sighting]) -> None:
-        """A person's phone has ended a scan."""
-        self.scans += 1
-        self._heard[person] = tuple(self._sender[sighting.payload] for sighting in sightings)
+    def take(self, reports: Collection[Report]) -> None:
+        """Learn what happened in all quarters during one stretch."""
+        for report in reports:
+            for sent in report.sent:
+                self._broadcasts[sent.person].append(sent.broadcast)
+                self._sender[sent.broadcast.payload] = sent.person
+        for report in reports:
+            self.scans += len(report.heard)
+            for person, payloads in report.heard:
+                self._heard[person] = tuple(self._sender[payload] for payload in payloads)
 
     def pairs(self) -> list[tuple[int, int]]:
         """Pairs (lower number first) of whom at least one heard the other in its last scan."""
@@ -48,19 +48,19 @@ class Witness:
         """All that these people's phones sent, as a diary that missed nothing would hold it."""
         rows = [row for person in sorted(people) for row in self._broadcasts[person]]
         records = np.zeros(len(rows), SCAN_RECORD)
-        for record, (time, payload) in zip(records, rows, strict=True):
-            record["rpi"], record["aem"] = payload[:16], payload[16:]
-            record["time"], record["trusted_clock"] = int(time), True
+        for record, sent in zip(records, rows, strict=True):
+            record["rpi"], record["aem"] = sent.payload[:16], sent.payload[16:]
+            record["time"], record["trusted_clock"] = int(sent.start), True
         return records
 
 
 class WitnessedRadio:
-    """A person's radio on the virtual air, with a witness."""
+    """A person's radio on the virtual air, which adds to `report` what it sends and hears."""
 
-    def __init__(self, person: int, radio: DirectRadio, witness: Witness) -> None:
+    def __init__(self, person: int, radio: DirectRadio, report: Report) -> None:
         self._person = person
         self._radio = radio
-        self._witness = witness
+        self._report = report
 
     @property
     def state(self) -> RadioState:
@@ -80,14 +80,15 @@ class WitnessedRadio:
 
     async def advertise(self, payload: bytes) -> None:
         await self._radio.advertise(payload)
-        self._witness.sent(self._person, payload)
+        assert self._radio.on_air is not None  # noqa: S101 - it has just begun
+        self._report.sent.append(Sent(self._person, self._radio.on_air))
 
     async def stop(self) -> None:
         await self._radio.stop()
 
     async def scan(self, seconds: float) -> list[Sighting]:
         sightings = await self._radio.scan(seconds)
-        self._witness.heard(self._person, sightings)
+        self._report.heard.append((self._person, tuple(one.payload for one in sightings)))
         return sightings
 
     async def close(self) -> None:
