@@ -3,21 +3,18 @@
 import asyncio
 import functools
 import os
-import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, settings
-from psycopg import sql
-from sqlalchemy.engine import make_url
 
+from bluezone.server import tables
 from bluezone.server.migrations import upgrade
 from bluezone.storage.database import Database
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresDatabases, PostgresServer
 
 # A busy machine is slow, not wrong: no test judges how long something takes.
 settings.register_profile("bluezone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -47,13 +44,12 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> Iterator[str]:
-    """Name of a PostgreSQL database with all tables, to copy."""
-    name = f"bz_template_{secrets.token_hex(4)}"
-    _administer(postgres_url, "CREATE DATABASE {}", name)
-    _make_tables(_at(postgres_url, name))
-    yield name
-    _administer(postgres_url, "DROP DATABASE {} WITH (FORCE)", name)
+def postgres_databases(postgres_url: str) -> Iterator[PostgresDatabases]:
+    """Where a test gets a PostgreSQL database with all tables."""
+    in_order = [table.name for table in reversed(tables.metadata.sorted_tables)]
+    databases = PostgresDatabases(postgres_url, in_order, _make_tables)
+    yield databases
+    databases.remove()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -64,12 +60,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    server: str = request.getfixturevalue("postgres_url")
-    template: str = request.getfixturevalue("postgres_template")
-    name = f"bz_test_{secrets.token_hex(4)}"
-    _administer(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    yield _at(server, name)
-    _administer(server, "DROP DATABASE {} WITH (FORCE)", name)
+    databases: PostgresDatabases = request.getfixturevalue("postgres_databases")
+    yield from databases.lend()
 
 
 @pytest.fixture
@@ -87,14 +79,3 @@ def _make_tables(url: str) -> None:
         await database.dispose()
 
     asyncio.run(make())
-
-
-def _at(server: str, name: str) -> str:
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
-
-
-def _administer(server: str, statement: str, *names: str) -> None:
-    address = make_url(server).set(drivername="postgresql")
-    text = address.render_as_string(hide_password=False)
-    with psycopg.connect(text, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
