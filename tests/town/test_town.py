@@ -1,6 +1,8 @@
 """A small town end to end: real phones on the air, the real service in its own process."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -9,7 +11,7 @@ import pytest
 from bluezone.town.plan import BEGINS, Plan
 from bluezone.town.quarters import QuarterFailed, Quarters
 from bluezone.town.scene import Scene
-from bluezone.town.service import start_service
+from bluezone.town.service import ServiceProcess, start_service
 from bluezone.town.time import Pace, VirtualTimeLoop
 from bluezone.town.town import Town
 from bluezone.town.verdict import Verdict
@@ -17,23 +19,32 @@ from bluezone.town.verdict import Verdict
 HOUR = 3600
 
 
-def live(folder: Path, plan: Plan, quarters: int) -> tuple[Verdict, dict]:
+@contextmanager
+def serving(folder: Path) -> Iterator[ServiceProcess]:
+    """The service of a town that keeps its files in `folder`."""
+    service = start_service(folder, BEGINS)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def live(plan: Plan, quarters: int, service: ServiceProcess) -> tuple[Verdict, dict]:
     """A town's verdict, and its last frame."""
     scene = Scene(Pace())
-    with Quarters(plan.people, quarters) as processes:
-        service = start_service(folder, BEGINS)
-        try:
-            with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-                town = Town(plan, runner.get_loop(), service, processes, scene)
-                return runner.run(town.live()), msgspec.json.decode(scene.frame)
-        finally:
-            service.stop()
+    with (
+        Quarters(plan.people, quarters) as processes,
+        asyncio.Runner(loop_factory=VirtualTimeLoop) as runner,
+    ):
+        town = Town(plan, runner.get_loop(), service, processes, scene)
+        return runner.run(town.live()), msgspec.json.decode(scene.frame)
 
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Verdict, dict]:
     """The verdict of a town of twenty people and two days, and its last frame."""
-    return live(tmp_path_factory.mktemp("town"), Plan(people=20, days=2, seed=4), 2)
+    with serving(tmp_path_factory.mktemp("town")) as service:
+        return live(Plan(people=20, days=2, seed=4), 2, service)
 
 
 def test_close_contacts_are_warned(lived):
@@ -81,7 +92,8 @@ def test_the_number_of_processes_changes_nothing(tmp_path):
     def outcome(quarters: int) -> tuple:
         folder = tmp_path / str(quarters)
         folder.mkdir()
-        verdict, frame = live(folder, Plan(people=6, days=1, seed=2), quarters)
+        with serving(folder) as service:
+            verdict, frame = live(Plan(people=6, days=1, seed=2), quarters, service)
         counts = verdict.scans, verdict.packets, verdict.packets_heard, verdict.requests
         return verdict.contacts, counts, frame["events"]
 
@@ -90,13 +102,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path):
     assert any(contact.warned_at for contact in alone[0]), "nobody was warned: this shows little"
 
 
-def test_a_process_that_breaks_is_named(tmp_path):
-    (tmp_path / "phone-1").write_text("not a folder")
-    with pytest.raises(QuarterFailed, match="phone-1"):
-        live(tmp_path, Plan(people=2, days=1), 1)
-
-
-def test_a_process_that_is_killed_ends_the_town(tmp_path, monkeypatch):
+def test_a_process_that_breaks_or_is_killed_is_named(tmp_path, monkeypatch):
     begin = Quarters.begin
 
     def begin_and_kill(self, plan, service):
@@ -104,6 +110,12 @@ def test_a_process_that_is_killed_ends_the_town(tmp_path, monkeypatch):
         self._processes[1].kill()
         return reports
 
-    monkeypatch.setattr(Quarters, "begin", begin_and_kill)
-    with pytest.raises(QuarterFailed, match="status -9"):
-        live(tmp_path, Plan(people=2, days=1), 2)
+    with serving(tmp_path) as service:
+        in_its_way = tmp_path / "phone-1"
+        in_its_way.write_text("not a folder")
+        with pytest.raises(QuarterFailed, match="phone-1"):
+            live(Plan(people=2, days=1), 2, service)
+        in_its_way.unlink()
+        monkeypatch.setattr(Quarters, "begin", begin_and_kill)
+        with pytest.raises(QuarterFailed, match="status -9"):
+            live(Plan(people=2, days=1), 2, service)

@@ -1,27 +1,27 @@
 """What the town and its quarters tell each other, over a pipe between their processes."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 
 from bluezone.phone import ExposureWarning
 from bluezone.radio.air import Broadcast, Position
 from bluezone.town.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(msgspec.Struct, frozen=True):
     """What a quarter is told first. The `share`-th of `shares` has every `shares`-th person."""
 
     plan: Plan
     share: int
     shares: int
     service_url: str
-    root: bytes = field(repr=False)  # the public root key (PEM) that the phones pin
-    folder: Path  # keeps the phones' diaries
+    root: bytes  # the public root key (PEM) that the phones pin
+    folder: str  # keeps the phones' diaries
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, array_like=True):
     """A person is somewhere else from `time` (Unix seconds) on; metres on the air's map."""
 
     time: float
@@ -30,39 +30,38 @@ class Step:
     space: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, array_like=True):
     """A person's phone has begun to broadcast this."""
 
     person: int
     broadcast: Broadcast
 
 
-@dataclass(frozen=True, slots=True)
-class Positive:
+class Positive(msgspec.Struct, frozen=True):
     """A person has tested positive, and their phone reports with this one-time code."""
 
     person: int
-    code: str = field(repr=False)
+    code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Live on until loop time `until`; what happened elsewhere, and what happens meanwhile."""
+class Order(msgspec.Struct, frozen=True):
+    """Live on until loop time `until`; what happened elsewhere, and what happens meanwhile.
 
-    until: float
-    steps: list[Step]
-    sent: list[Sent]  # in all quarters, during the last stretch
-    positive: list[Positive]
+    Without `until` it is the last one.
+    """
+
+    until: float | None
+    steps: Sequence[Step] = ()
+    sent: Sequence[Sent] = ()  # in all quarters, during the last stretch
+    positive: Sequence[Positive] = ()
 
 
-@dataclass(slots=True)
-class Report:
+class Report(msgspec.Struct, tag=True):
     """What happened in a quarter during one stretch; the counts are since the beginning."""
 
-    sent: list[Sent] = field(default_factory=list)
-    heard: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)  # payloads, by scan
-    warned: list[tuple[int, ExposureWarning]] = field(default_factory=list)
+    sent: list[Sent] = []
+    heard: list[tuple[int, list[bytes]]] = []  # who, and the payloads of one scan
+    warned: list[tuple[int, ExposureWarning]] = []
     packets_offered: int = 0
     packets_delivered: int = 0
     requests: int = 0
@@ -74,9 +73,14 @@ class Report:
         self.warned.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, tag=True):
     """A quarter can't go on; `stalled` if the service didn't answer, else what broke and where."""
 
     stalled: str
     trace: str
+
+
+encode: Final = msgspec.msgpack.Encoder().encode
+read_beginning: Final = msgspec.msgpack.Decoder(Beginning).decode
+read_order: Final = msgspec.msgpack.Decoder(Order).decode
+read_report: Final = msgspec.msgpack.Decoder(Report | Failed).decode

@@ -7,6 +7,7 @@ learns what the others' phones have begun to broadcast.
 
 import asyncio
 import gc
+import math
 import random
 import sys
 import traceback
@@ -23,7 +24,14 @@ from bluezone.protocol.handover import About
 from bluezone.protocol.trust import Pins
 from bluezone.radio.air import Air, Station
 from bluezone.radio.direct import DirectRadio, make_ready
-from bluezone.town.messages import Beginning, Failed, Order, Report
+from bluezone.town.messages import (
+    Beginning,
+    Failed,
+    Report,
+    encode,
+    read_beginning,
+    read_order,
+)
 from bluezone.town.plan import BEGINS
 from bluezone.town.time import InFlight, StalledError, VirtualTimeLoop
 from bluezone.town.wire import Wire
@@ -56,7 +64,7 @@ class Quarter:
         self._client = Service(beginning.service_url, transport=lambda: InFlight(loop, Wire()))
         pins = Pins.from_pem(beginning.root)
         self._phones = {
-            person: self._open_phone(person, beginning.folder / f"phone-{person}", pins)
+            person: self._open_phone(person, Path(beginning.folder, f"phone-{person}"), pins)
             for person in self._radios
         }
         self._warned: set[int] = set()
@@ -116,12 +124,9 @@ class Quarter:
         report.packets_offered = statistics.offered
         report.packets_delivered = statistics.delivered
         report.requests = self._loop.requests_made
-        self._town.send(report)
+        self._town.send_bytes(encode(report))
         report.begin_anew()
-        order: Order | None = self._town.recv()
-        if order is None:
-            self._ended.set()
-            return float("inf")
+        order = read_order(self._town.recv_bytes())
         for sent in order.sent:
             if sent.person in self._elsewhere:
                 self._elsewhere[sent.person].relay(sent.broadcast)
@@ -132,6 +137,9 @@ class Quarter:
             self._positive.add(positive.person)
             if positive.person in self._phones:
                 self._begin(self._tell_of(positive.person, positive.code))
+        if order.until is None:
+            self._ended.set()
+            return math.inf
         return order.until
 
     async def _tell_of(self, person: int, code: str) -> None:
@@ -169,7 +177,7 @@ def main(town: Connection) -> None:
     """Live as the town orders; what can't be mended is told to it."""
     try:
         make_ready()
-        beginning: Beginning = town.recv()
+        beginning = read_beginning(town.recv_bytes())
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             loop = runner.get_loop()
             assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 - its own factory
@@ -179,9 +187,9 @@ def main(town: Connection) -> None:
     except (EOFError, ConnectionError):
         return  # the town has gone, and its diaries with it
     except StalledError as error:
-        town.send(Failed(str(error), ""))
+        town.send_bytes(encode(Failed(str(error), "")))
     except Exception:  # whatever it is, the town ends and says so
-        town.send(Failed("", traceback.format_exc()))
+        town.send_bytes(encode(Failed("", traceback.format_exc())))
 
 
 if __name__ == "__main__":

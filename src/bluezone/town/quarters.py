@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final, Self
 
-from bluezone.town.messages import Beginning, Failed, Order, Report
+from bluezone.town.messages import Beginning, Failed, Order, Report, encode, read_report
 from bluezone.town.plan import Plan
 from bluezone.town.service import ServiceProcess
 from bluezone.town.time import StalledError
@@ -58,11 +59,10 @@ class Quarters:
 
     def begin(self, plan: Plan, service: ServiceProcess) -> list[Report]:
         """Open the phones, and live through the first moment. Raises as `live_to`."""
+        folder = str(service.home.parent)
         for share, pipe in enumerate(self._pipes):
-            _send(
-                pipe,
-                Beginning(plan, share, self._count, service.url, service.root, service.home.parent),
-            )
+            beginning = Beginning(plan, share, self._count, service.url, service.root, folder)
+            _send(pipe, encode(beginning))
         return self._reports(service.check)
 
     def live_to(
@@ -72,15 +72,16 @@ class Quarters:
 
         `check` is called now and then, and may raise. Raises StalledError, QuarterFailed.
         """
+        message = encode(order)
         for pipe in self._pipes:
-            _send(pipe, order)
+            _send(pipe, message)
         meanwhile()
         return self._reports(check)
 
     def end(self) -> None:
         """No more orders: close the phones, and wait for it."""
         for pipe in self._pipes:
-            _send(pipe, None)
+            _send(pipe, encode(Order(None)))
         for process in self._processes:
             process.wait()
 
@@ -90,7 +91,7 @@ class Quarters:
             while not pipe.poll(_LOOK_SECONDS):
                 check()
             try:
-                report: Report | Failed = pipe.recv()
+                report = read_report(pipe.recv_bytes())
             except (EOFError, ConnectionError) as error:
                 raise QuarterFailed(
                     f"a process of the town ended with status {process.wait()}"
@@ -103,8 +104,7 @@ class Quarters:
         return reports
 
 
-def _send(pipe: Connection, message: object) -> None:
-    try:
-        pipe.send(message)
-    except ConnectionError:
-        return  # it has gone; what it said last, and its status, are read with the reports
+def _send(pipe: Connection, message: bytes) -> None:
+    # If it has gone, what it said last and its status are read with the reports.
+    with suppress(ConnectionError):
+        pipe.send_bytes(message)

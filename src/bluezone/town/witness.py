@@ -88,7 +88,7 @@ class WitnessedRadio:
 
     async def scan(self, seconds: float) -> list[Sighting]:
         sightings = await self._radio.scan(seconds)
-        self._report.heard.append((self._person, tuple(one.payload for one in sightings)))
+        self._report.heard.append((self._person, [one.payload for one in sightings]))
         return sightings
 
     async def close(self) -> None:
