@@ -1,5 +1,6 @@
 """Pages: Jinja2 templates in one frame, in the reader's language."""
 
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,8 @@ LANGUAGE_COOKIE: Final = "bluezone_language"
 class Pages:
     """Templates by folder name: `web/frame.html` is the frame, others come from `folders`.
 
-    Inside a template `_("English sentence with {place}", place=...)` is the reader's language.
+    Inside a template `_("English sentence with {place}", place=...)` is the reader's language, and
+    `day_word` is there.
     """
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
@@ -32,7 +34,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["_"] = _translate
+        self._environment.globals.update({"_": _translate, "day_word": day_word})
 
     def render(self, template: str, language: str, **values: Any) -> str:
         """The page as HTML. Raises jinja2.TemplateError for a wrong template or a missing value."""
@@ -45,6 +47,14 @@ def chosen_language(query: str | None, cookie: str | None) -> str:
         if wish in LANGUAGES:
             return wish
     return DEFAULT_LANGUAGE
+
+
+def day_word(day: str | None) -> str:
+    """An ISO day as people write it, 17/01/2021; what is none stays as it is."""
+    try:
+        return dt.date.fromisoformat(day or "").strftime("%d/%m/%Y")
+    except ValueError:
+        return day or ""
 
 
 @pass_context

@@ -396,13 +396,8 @@ async def _alerts_page(
         found=[
             (one, vietnam_time(one.row.first_at), vietnam_time(one.row.last_at)) for one in found
         ],
-        day_word=_day_word,
         open_only=open_only,
         numbers=numbers,
         max_word=alerts.MAX_WORD,
         shown=alerts.SHOWN,
     )
-
-
-def _day_word(day: str) -> str:
-    return dt.date.fromisoformat(day).strftime("%d/%m/%Y")

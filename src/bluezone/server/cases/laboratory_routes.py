@@ -15,7 +15,6 @@ from bluezone.server.bodies import BodyLimit, json_answer, read_json
 from bluezone.server.cases import laboratory
 from bluezone.server.cases.importing import RESULTS, hand_in, ready_rows
 from bluezone.server.cases.laboratory import Sample
-from bluezone.server.cases.routes import shown_day
 from bluezone.server.cases.rules import Method, Result
 from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.context import Parts
@@ -176,7 +175,6 @@ async def results_page(
         results=[(one, vietnam_time(one.reported_at)) for one in shown.results],
         before=shown.before,
         sample=wanted,
-        shown_day=shown_day,
     )
 
 

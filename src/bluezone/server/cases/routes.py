@@ -113,7 +113,6 @@ async def list_page(
         reference_unknown=bool(reference.strip()),
         units=_choices(staff, filters.unit),
         wrong_days=[name for name, text in texts.items() if text and not days[name]],
-        shown_day=shown_day,
         asked=str(request.query_params),
     )
 
@@ -143,11 +142,6 @@ def _choices(staff: Staff, chosen: str) -> list[Unit]:
         one for path in ([chosen] if chosen else staff.scope.units) for one in units.children(path)
     ]
     return [*above, *below]
-
-
-def shown_day(day: str | None) -> str:
-    """A day as people write it: 17/01/2021."""
-    return dt.date.fromisoformat(day).strftime("%d/%m/%Y") if day else ""
 
 
 # --- a new case --------------------------------------------------------------------------
@@ -353,7 +347,6 @@ async def _case_page(
             ],
             code_at=vietnam_time(case.code_issued_at) if case.code_issued_at else None,
             today=vietnam_day(services.now).isoformat(),
-            shown_day=shown_day,
             **values,
         )
 

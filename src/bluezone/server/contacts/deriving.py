@@ -335,7 +335,7 @@ async def _write(
         }
         overrides = await _overrides(session, part)
         known = await _known(session, part)
-        units = await register.units_of(session, part)
+        units = await register.unmerged_units_of(session, part)
         values: list[dict[str, Any]] = []
         gone: list[int] = []
         for person in part:

@@ -98,7 +98,7 @@ async def chosen_person(
     near = [one for one in found if staff.scope.covers(one.unit)]
     far = [one for one in found if not staff.scope.covers(one.unit)]
     if near and chosen != _NEW:
-        known = await register.details_of(session, opened, [one.person_id for one in near])
+        known = await register.details_unscoped(session, opened, [one.person_id for one in near])
         return PersonChoice(None, [(one, known[one.person_id]) for one in near])
     if far and far[0].likeness.score >= register_rules.SAME:
         return PersonChoice(far[0].person_id)

@@ -21,7 +21,7 @@ from bluezone.server.contacts.rules import KnownBy, PlaceKind
 from bluezone.server.contacts.service import RankRow
 from bluezone.server.contacts.showing import Met, Shown, Step, exposures_of, shown, why
 from bluezone.server.contacts.tables import PlaceVisited, Visit
-from bluezone.server.contacts.words import WORDS, day_word
+from bluezone.server.contacts.words import WORDS
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.pages import page, sentence
@@ -257,7 +257,6 @@ async def _page(
         fields=fields or {},
         words=WORDS,
         vietnam_time=vietnam_time,
-        day_word=day_word,
     )
 
 

@@ -194,7 +194,7 @@ async def candidates_of_report(
     (found,) = await register.candidates(
         session, opened, [(details_of_report(report, "", ""), unit)], staff.scope
     )
-    details = await register.details_of(session, opened, [one.person_id for one in found])
+    details = await register.details_unscoped(session, opened, [one.person_id for one in found])
     return [(one, details[one.person_id]) for one in found]
 
 

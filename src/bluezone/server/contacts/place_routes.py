@@ -14,7 +14,7 @@ from bluezone.server.contacts.person_routes import place_kind
 from bluezone.server.contacts.rules import Nearness
 from bluezone.server.contacts.service import ContactError
 from bluezone.server.contacts.showing import shown
-from bluezone.server.contacts.words import WORDS, day_word
+from bluezone.server.contacts.words import WORDS
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.pages import page, sentence
@@ -173,5 +173,4 @@ async def _place(
         problem_field=forms.problem_of(refused) if refused else "",
         words=WORDS,
         vietnam_time=vietnam_time,
-        day_word=day_word,
     )

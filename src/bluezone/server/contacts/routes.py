@@ -20,7 +20,7 @@ from bluezone.server.contacts import forms, lists, service
 from bluezone.server.contacts.deriving import take_turn
 from bluezone.server.contacts.lists import Figures, Filters
 from bluezone.server.contacts.showing import case_section, shown
-from bluezone.server.contacts.words import WORDS, day_word
+from bluezone.server.contacts.words import WORDS
 from bluezone.server.context import Parts, Services
 from bluezone.server.errors import Refused
 from bluezone.server.limits import Rule
@@ -244,7 +244,6 @@ async def list_page(
         ranks=range(rule.followed + 1),
         rule_version=version,
         words=WORDS,
-        day_word=day_word,
         today=today.isoformat(),
     )
 

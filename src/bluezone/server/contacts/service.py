@@ -292,7 +292,7 @@ async def exposure_within(session: AsyncSession, scope: Scope, exposure_id: int)
     row = await session.get(Exposure, exposure_id)
     if row is not None:
         ends = [one for one in (row.source_id, row.exposed_id) if one is not None]
-        units = await register.units_of(session, ends)
+        units = await register.unmerged_units_of(session, ends)
         if any(scope.covers(unit) for unit in units.values()):
             return row
     raise Refused(404, "exposure-unknown", _("There is no such contact in your units."))

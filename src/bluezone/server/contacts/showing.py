@@ -25,7 +25,7 @@ from bluezone.server.contacts.service import (
     rules_in_use,
 )
 from bluezone.server.contacts.tables import CaseDiary, Exposure, PlaceVisited, Rank
-from bluezone.server.contacts.words import WORDS, day_word
+from bluezone.server.contacts.words import WORDS
 from bluezone.server.context import Services
 from bluezone.server.people.rules import Staff
 from bluezone.server.places.units import Level, ancestors
@@ -65,12 +65,12 @@ async def shown(
     wanted = sorted(set(person_ids))
     units: dict[int, str] = {}
     for start in range(0, len(wanted), _AT_ONCE):
-        units.update(await register.units_of(session, wanted[start : start + _AT_ONCE]))
+        units.update(await register.unmerged_units_of(session, wanted[start : start + _AT_ONCE]))
     near = [person for person, unit in units.items() if staff.scope.covers(unit)]
     details = {}
     for start in range(0, len(near), _AT_ONCE):
         details.update(
-            await register.details_of(
+            await register.details_unscoped(
                 session,
                 Register.open(services.settings.secrets_folder),
                 near[start : start + _AT_ONCE],
@@ -266,4 +266,4 @@ async def case_section(
         people,
         await diaries_of(session, [case.id]),
     )
-    return {"contacts": contacts, "words": WORDS, "day_word": day_word}
+    return {"contacts": contacts, "words": WORDS}

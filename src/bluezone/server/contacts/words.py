@@ -108,8 +108,3 @@ class Words:
 
 
 WORDS: Final = Words()
-
-
-def day_word(day: str | None) -> str:
-    """A day as people write it."""
-    return "/".join(reversed(day.split("-"))) if day else ""

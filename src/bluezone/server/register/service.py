@@ -171,7 +171,7 @@ async def people(session: AsyncSession, ids: Iterable[int]) -> dict[int, Person]
     return found
 
 
-async def units_of(session: AsyncSession, person_ids: Iterable[int]) -> dict[int, str]:
+async def unmerged_units_of(session: AsyncSession, person_ids: Iterable[int]) -> dict[int, str]:
     """The paths of the units of these people, without records that were merged into another."""
     rows = await session.execute(
         select(Person.id, Person.unit).where(
@@ -181,10 +181,10 @@ async def units_of(session: AsyncSession, person_ids: Iterable[int]) -> dict[int
     return {row.id: row.unit for row in rows}
 
 
-async def details_of(
+async def details_unscoped(
     session: AsyncSession, register: Register, person_ids: Iterable[int]
 ) -> dict[int, Details]:
-    """The details of several people, for a list; whoever shows it writes that to the audit."""
+    """The details of several people, whoever answers for them; who shows them writes that down."""
     rows = await session.scalars(select(Person).where(Person.id.in_(set(person_ids))))
     return {one.id: register.details(one) for one in rows}
 

@@ -4,7 +4,6 @@ Staff see the items of their units and of those below, and no others. Whatever s
 handed over is written to the audit first.
 """
 
-import datetime as dt
 from typing import Annotated, Final
 
 import msgspec
@@ -401,7 +400,6 @@ async def _item_page(
         details=_details(services, content),
         warned=_warned(content),
         diary=_diary(content),
-        day_word=_day_word,
         templates=[
             (decision.value, rules.templates_for(Kind(row.kind), decision))
             for decision in (HandoverState.CONFIRMED, HandoverState.CLEARED)
@@ -479,14 +477,6 @@ def _commune_name(code: str) -> str:
         return ""
     whole = province(found.province)
     return f"{found.name}, {whole.name}" if whole else found.name
-
-
-def _day_word(day: str) -> str:
-    """A day as people write it; what a phone made up stays as it is."""
-    try:
-        return dt.date.fromisoformat(day).strftime("%d/%m/%Y")
-    except ValueError:
-        return day
 
 
 def _identity(handover: str) -> bytes:

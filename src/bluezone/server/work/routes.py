@@ -153,7 +153,7 @@ async def _list(
             rows, beyond = await lists.page(session, wish, now=now, after=asked["after"])
             below = chosen_unit if asked["view"] == "unit" else ""
             counts = await lists.recent_counts(session, services, wish, below=below)
-        details = await register.details_of(
+        details = await register.details_unscoped(
             session,
             Register.open(services.settings.secrets_folder),
             [one.person_id for one in rows],

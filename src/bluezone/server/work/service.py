@@ -109,7 +109,7 @@ async def follow_up(session: AsyncSession, now: int, person_ids: Iterable[int]) 
 async def _follow_up(session: AsyncSession, now: int, ids: Sequence[int]) -> int:
     wanted_by = await follow_up_rules(session, now)
     _version, ranked_by = await contacts.rules_in_use(session)
-    units = await register.units_of(session, ids)
+    units = await register.unmerged_units_of(session, ids)
     ranks = await contacts.ranks_of(session, ids)
     tasks: dict[int, list[Task]] = {}
     for one in await session.scalars(
