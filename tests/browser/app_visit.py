@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests import pictures
+from tests import accessibility, pictures
 from tests.browser import answers
 from tests.browser.canned import CannedCore
 
@@ -44,8 +43,8 @@ class Visit:
 
     def check_access(self, what: str) -> None:
         """axe-core finds no violation."""
-        found = Axe().run(self.page)
-        assert found.violations_count == 0, f"{what}: {found.generate_report()}"
+        found = accessibility.violations(self.page)
+        assert not found, f"{what}: {found}"
 
     def picture(self, name: str) -> None:
         """Renew a picture of the documentation, when asked to."""

@@ -87,6 +87,7 @@ async def test_a_health_worker_reads_decides_and_downloads(
     handed = answer(await send(phone, diary(bytes(16), await issue(), 5000)))
 
     page = await signed_in(browser, served, "lan", width)
+    await page.goto("/staff")
     await picture(page, tmp_path, "start")
     await page.get_by_role("link", name="Đọc hồ sơ người dân gửi đến").click()
     await expect(page.locator("article")).to_have_count(2)
@@ -142,6 +143,7 @@ async def test_an_administrator_publishes_news_and_reads_the_outbox(
     served: str, phone: httpx.AsyncClient, browser: Browser, tmp_path: Path, width: int
 ) -> None:
     page = await signed_in(browser, served, "quan", width)
+    await page.goto("/staff")
     await page.get_by_role("link", name="Viết tin cho mọi điện thoại").click()
     await page.fill("#title_vi", "Từ ngày mai, đeo khẩu trang nơi công cộng")
     await page.fill("#body_vi", "Bộ Y tế đề nghị mọi người đeo khẩu trang.\n\nXin cảm ơn.")

@@ -15,7 +15,7 @@ from bluezone.server.context import Services
 from bluezone.server.migrations import upgrade
 from bluezone.server.work import records
 from bluezone.server.work.tables import Task, TaskEvent
-from tests.server.browsing import picture, sign_in
+from tests.server.browsing import picture, sign_in, sign_in_unseen
 from tests.server.conftest import BA_DINH, NGOC_HA, NOON
 from tests.server.work.conftest import AddPerson, Worker
 
@@ -143,7 +143,7 @@ async def test_a_day(
     await picture(page, tmp_path, "work-teams")
 
     lead = await (await opened(browser, width)).new_page()
-    await sign_in(lead, served, "tinh")
+    await sign_in_unseen(lead, served, "tinh")
     await lead.goto(f"{served}/staff/tasks?view=unit")
     await lead.get_by_text("Theo đơn vị cấp dưới").first.click()
     await expect(lead.locator("tbody tr")).to_have_count(1)
@@ -164,7 +164,7 @@ async def test_saved_without_a_line_it_arrives_once_when_the_line_is_back(
     await add_person()
     context, task = await opened(browser), await first_task(services)
     page = await context.new_page()
-    await sign_in(page, served)
+    await sign_in_unseen(page, served)
     await sheet(page, served, task)
     await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     await context.set_offline(True)
@@ -211,7 +211,7 @@ async def test_an_answer_that_is_lost_does_not_double_the_entry(
     await add_person()
     context, task = await opened(browser), await first_task(services)
     page = await context.new_page()
-    await sign_in(page, served)
+    await sign_in_unseen(page, served)
     await sheet(page, served, task)
     lost: list[int] = []
 
@@ -246,7 +246,7 @@ async def test_a_session_that_ends_meanwhile_costs_nothing(
     await add_person()
     context, task = await opened(browser), await first_task(services)
     page = await context.new_page()
-    await sign_in(page, served)
+    await sign_in_unseen(page, served)
     await sheet(page, served, task)
     await context.set_offline(True)
     await page.get_by_label("Ghi chú").fill(NOTE)
@@ -281,7 +281,7 @@ async def test_typing_survives_a_reload_and_ends_with_signing_out(
     await add_person()
     context, task = await opened(browser), await first_task(services)
     page = await context.new_page()
-    await sign_in(page, served)
+    await sign_in_unseen(page, served)
     await sheet(page, served, task)
     await page.get_by_label("ho", exact=True).check()
     await page.get_by_label("Ghi chú").fill(NOTE)
@@ -325,14 +325,14 @@ async def test_what_a_colleague_overtook_comes_back_and_is_recorded_as_well(
     task = await first_task(services)
     context = await opened(browser)
     page = await context.new_page()
-    await sign_in(page, served)
+    await sign_in_unseen(page, served)
     await sheet(page, served, task)
     await context.set_offline(True)
     await page.get_by_label("Ghi chú").fill(NOTE)
     await page.get_by_role("button", name="Có triệu chứng").click()
     await expect(page.locator("#entries")).to_contain_text("Đang chờ gửi (1).")
     other = await (await opened(browser)).new_page()
-    await sign_in(other, served, "binh")
+    await sign_in_unseen(other, served, "binh")
     await sheet(other, served, task)
     await other.get_by_role("button", name="Từ chối").click()
     await until_there(services, 1)
@@ -354,7 +354,7 @@ async def test_without_a_script_it_is_a_plain_form(
     await add_person()
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
-    await sign_in(page, served)
+    await sign_in_unseen(page, served)
     await page.goto(f"{served}/staff/tasks/{await first_task(services)}")
     await page.fill("#note", NOTE)
     await page.get_by_role("button", name="Có triệu chứng").click()
