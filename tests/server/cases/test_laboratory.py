@@ -99,6 +99,41 @@ async def test_two_samples_of_somebody_new_are_one_person_and_one_case(
     assert (len(cases), len(results), people) == (1, 2, 1)
 
 
+async def test_what_comes_together_becomes_what_it_would_one_by_one(
+    services: Services, lab: Any, sign_in: SignIn
+) -> None:
+    """Most of a mass test are noted in one piece; who has a case, or gets one, is no part of it."""
+    lan = await sign_in()
+    await lan.post("/staff/cases/new", form(status="suspected", sampled_on=""))
+    others = [
+        {**PERSON, "name": name, "phone": f"09070000{at:02}", "birth": f"19{60 + at}"}
+        for at, name in enumerate(("Lê Thị Ba", "Vũ Văn Sáu", "Bùi Thị Tám", "Hồ Văn Mười"))
+    ]
+    assert await lab(result("N0", person=others[0], result="negative")) == ["taken"]
+    assert await lab(
+        result("M1", result="negative"),  # discards the suspicion
+        result("N0", person=others[0], result="negative"),
+        result("N1", person=others[1], result="negative"),
+        result("N2", person=others[2]),
+        result("N3", person=others[3]),
+        # The day after the other: noted before it, this would contradict nothing.
+        result("N4", person=others[3], result="negative", sampled_on="2021-01-19"),
+        result("N5", person=others[1], method="antibody", sampled_on="2021-01-17"),
+    ) == ["taken", "known", *["taken"] * 5]
+    cases, results, people = await stored(services)
+    assert people == 5
+    assert [one.status for one in cases] == ["discarded", "confirmed", "confirmed"]
+    assert {one.sample: one.verdict for one in results} == {
+        "M1": "discards",
+        "N0": "noted",
+        "N1": "noted",
+        "N2": "opens",
+        "N3": "opens",
+        "N4": "attached",
+        "N5": "noted",
+    }
+
+
 async def test_a_negative_ends_a_suspicion_and_contradicts_a_positive(
     services: Services, lab: Any, sign_in: SignIn
 ) -> None:

@@ -214,7 +214,8 @@ async def _verify_results(
     session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
 ) -> Mapping[int, CellError]:
     against: dict[int, CellError] = {}
-    for one, receipt in zip(ready, await _receipts(session, services, staff, ready), strict=True):
+    found = await _receipts(session, services, staff, ready)
+    for one, (_person, receipt) in zip(ready, found, strict=True):
         if receipt in REFUSED:
             against[one.row.number] = CellError("sample", REFUSED[receipt])
     return against
@@ -230,43 +231,38 @@ REFUSED: Final = {
 
 async def _receipts(
     session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
-) -> list[Receipt]:
-    """What would become of each row."""
-    persons = await _persons(session, services, staff, ready)
-    known = await laboratory.known_samples(
-        session, staff.name, [one.row.content.sample for one in ready]
-    )
-    return [
-        laboratory.receipt_of(known.get(one.row.content.sample), one.row.content, person)
-        for one, person in zip(ready, persons, strict=True)
-    ]
-
-
-async def _persons(
-    session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
-) -> list[int | None]:
+) -> list[tuple[int | None, Receipt]]:
+    """Whose each row is (None: somebody new), and what would become of it."""
     rows = [(one.row.details, one.row.unit, one.row.content) for one in ready]
-    known = await laboratory.persons_of_known(session, services, staff, rows)
-    return [known.get(one.row.content.sample, one.same) for one in ready]
+    known = await laboratory.known_samples(
+        session, staff.name, [sample.sample for *_person, sample in rows]
+    )
+    persons = await laboratory.persons_of_known(session, services, known, rows)
+    found = []
+    for one in ready:
+        sample = one.row.content
+        person = persons.get(sample.sample, one.same)
+        before = known.get(sample.sample)
+        found.append((person, laboratory.receipt_of(before, sample, person)))
+    return found
 
 
 async def hand_in(
     session: AsyncSession, services: Services, staff: Staff, ready: Sequence[Ready[Sample]]
 ) -> list[Receipt]:
     """Take results of people, found or made, each once. Of what is refused nothing is kept."""
-    receipts = await _receipts(session, services, staff, ready)
-    persons = await _persons(session, services, staff, ready)
+    found = await _receipts(session, services, staff, ready)
     taken = [
         replace(one, same=person)
-        for one, person, receipt in zip(ready, persons, receipts, strict=True)
+        for one, (person, receipt) in zip(ready, found, strict=True)
         if receipt not in REFUSED
     ]
     ids, _fresh = await importing.people_of(session, services, taken)
+    rows = [(person, one.row.content) for person, one in zip(ids, taken, strict=True)]
     # In the order in which the samples were taken: an illness is told forwards.
-    order = sorted(range(len(taken)), key=lambda at: taken[at].row.content.sampled_on)
-    for at in order:
-        await laboratory.take_result(session, services, staff, ids[at], taken[at].row.content)
-    return receipts
+    rows.sort(key=lambda row: row[1].sampled_on)
+    await laboratory.take_results(session, services, staff, rows)
+    return [receipt for _person, receipt in found]
 
 
 async def _apply_results(

@@ -1,7 +1,8 @@
 """Results of laboratories: each counts once, opens or ends cases, and is never overwritten."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,6 +19,7 @@ from bluezone.server.cases.rules import (
     Course,
     CourseError,
     Finding,
+    LaboratoryRule,
     Method,
     Result,
     Verdict,
@@ -30,6 +32,7 @@ from bluezone.server.people.scope import EVERYWHERE
 from bluezone.server.register import service as register
 from bluezone.server.register.rules import ALIKE, Details, likeness
 from bluezone.server.register.service import Register
+from bluezone.server.register.tables import Person
 from bluezone.server.rulebook import service as rulebook
 from bluezone.web.catalogue import _
 
@@ -103,16 +106,62 @@ def receipt_of(before: LabResult | None, sample: Sample, person_id: int | None) 
     return Receipt.CORRECTED if sample.correction else Receipt.DIFFERS
 
 
-async def take_result(
-    session: AsyncSession, services: Services, staff: Staff, person_id: int, sample: Sample
-) -> Receipt:
-    """Take one checked result of a person, once. Of whoever repeats it nothing changes."""
-    before = (await known_samples(session, staff.name, [sample.sample])).get(sample.sample)
-    receipt = receipt_of(before, sample, person_id)
-    if receipt not in (Receipt.TAKEN, Receipt.CORRECTED):
-        return receipt
-    person = await register.get(session, EVERYWHERE, person_id)
-    row = LabResult(
+async def take_results(
+    session: AsyncSession, services: Services, staff: Staff, rows: Sequence[tuple[int, Sample]]
+) -> None:
+    """Take checked results of these people in this order, each once.
+
+    Of whoever repeats one nothing changes.
+    """
+    rule = await _rule_of_today(session, services)
+    noted = await _noted(session, staff, rule, rows)
+    session.add_all(
+        _row(services, staff, person, sample, None)
+        for (_id, sample), person in zip(rows, noted, strict=True)
+        if person is not None
+    )
+    await session.flush()
+    for (person_id, sample), person in zip(rows, noted, strict=True):
+        if person is None:
+            await _take_result(session, services, staff, rule, person_id, sample)
+
+
+async def _noted(
+    session: AsyncSession, staff: Staff, rule: LaboratoryRule, rows: Sequence[tuple[int, Sample]]
+) -> list[Person | None]:
+    """For each row its person, if all that becomes of it is that it is noted.
+
+    So it is with nearly all of a mass test, which can be written down together: it's the person's
+    only row and the sample's, they have no open case, and the rule opens none.
+    """
+    known = await known_samples(session, staff.name, [sample.sample for _id, sample in rows])
+    people = await register.people(session, [person_id for person_id, _sample in rows])
+    cases = await service.open_cases(session, people)
+    of_person = Counter(person_id for person_id, _sample in rows)
+    of_sample = Counter(sample.sample for _id, sample in rows)
+    found: list[Person | None] = []
+    for person_id, sample in rows:
+        verdict, _status = rules.judge(Finding(sample.method, sample.result), None, (), rule)
+        is_alone = of_person[person_id] == of_sample[sample.sample] == 1
+        person = people[person_id]
+        plain = is_alone and verdict is Verdict.NOTED and person.merged_into is None
+        is_new = sample.sample not in known and person_id not in cases
+        found.append(person if plain and is_new else None)
+    return found
+
+
+async def _rule_of_today(session: AsyncSession, services: Services) -> LaboratoryRule:
+    day = vietnam_day(services.now).isoformat()
+    _version, rule = await rulebook.in_force(
+        session, rules.LABORATORY_KIND, rules.SHIPPED_LABORATORY, day
+    )
+    return rule
+
+
+def _row(
+    services: Services, staff: Staff, person: Person, sample: Sample, before: LabResult | None
+) -> LabResult:
+    return LabResult(
         laboratory=staff.name,
         sample=sample.sample,
         version=before.version + 1 if before else 1,
@@ -126,29 +175,42 @@ async def take_result(
         reported_at=services.now,
         superseded=False,
     )
+
+
+async def _take_result(
+    session: AsyncSession,
+    services: Services,
+    staff: Staff,
+    rule: LaboratoryRule,
+    person_id: int,
+    sample: Sample,
+) -> None:
+    before = (await known_samples(session, staff.name, [sample.sample])).get(sample.sample)
+    if receipt_of(before, sample, person_id) not in (Receipt.TAKEN, Receipt.CORRECTED):
+        return
+    person = await register.get(session, EVERYWHERE, person_id)
+    row = _row(services, staff, person, sample, before)
     if before is not None:
         before.superseded = True
         await session.flush()
     session.add(row)
     await session.flush()
     if before is None:
-        await _judge(session, services, staff, row, sample)
+        await _judge(session, services, staff, rule, row, sample)
     else:
-        await _correct(session, services, staff, row, before, sample)
-    return receipt
+        await _correct(session, services, staff, rule, row, before, sample)
 
 
 async def persons_of_known(
     session: AsyncSession,
     services: Services,
-    staff: Staff,
+    known: Mapping[str, LabResult],
     rows: Sequence[tuple[Details, str, Sample]],
 ) -> dict[str, int | None]:
-    """For samples that came before: their person, None if these rows are of somebody else.
+    """For samples that came before (`known`): their person, None if a row is of somebody else.
 
     A sample tells whose it is better than a name does: what is alike is the same person.
     """
-    known = await known_samples(session, staff.name, [sample.sample for *_person, sample in rows])
     people = await register.people(session, [row.person_id for row in known.values()])
     open_details = Register.open(services.settings.secrets_folder).details
     found: dict[str, int | None] = {}
@@ -163,13 +225,14 @@ async def persons_of_known(
 
 
 async def _judge(
-    session: AsyncSession, services: Services, staff: Staff, row: LabResult, sample: Sample
+    session: AsyncSession,
+    services: Services,
+    staff: Staff,
+    rule: LaboratoryRule,
+    row: LabResult,
+    sample: Sample,
 ) -> None:
     """What a new result does to the case of its person, or makes of one without."""
-    day = vietnam_day(services.now)
-    _version, rule = await rulebook.in_force(
-        session, rules.LABORATORY_KIND, rules.SHIPPED_LABORATORY, day.isoformat()
-    )
     case = (await service.open_cases(session, [row.person_id])).get(row.person_id)
     others = await _findings(session, case) if case else []
     status = CaseStatus(case.status) if case else None
@@ -183,7 +246,8 @@ async def _judge(
     if case is None:
         if verdict is Verdict.OPENS and after is not None:
             person = await register.get(session, EVERYWHERE, row.person_id)
-            course = Course(status=after, reported_on=day, sampled_on=sample.sampled_on)
+            today = vietnam_day(services.now)
+            course = Course(status=after, reported_on=today, sampled_on=sample.sampled_on)
             case = await changing.open_case(
                 session, services, staff, person, course, source=CaseSource.LABORATORY
             )
@@ -210,7 +274,7 @@ async def _judge(
 
 
 async def _just_over(
-    session: AsyncSession, row: LabResult, rule: rules.LaboratoryRule, sample: Sample
+    session: AsyncSession, row: LabResult, rule: LaboratoryRule, sample: Sample
 ) -> Case | None:
     """The person's case that ended so recently that this sample belongs to the same illness."""
     case = (await service.last_cases(session, [row.person_id])).get(row.person_id)
@@ -224,6 +288,7 @@ async def _correct(
     session: AsyncSession,
     services: Services,
     staff: Staff,
+    rule: LaboratoryRule,
     row: LabResult,
     before: LabResult,
     sample: Sample,
@@ -231,7 +296,7 @@ async def _correct(
     """A corrected result takes nothing back by itself: the case asks for somebody to decide."""
     row.verdict = Verdict.CONTRADICTS.value
     if before.case_id is None:
-        await _judge(session, services, staff, row, sample)
+        await _judge(session, services, staff, rule, row, sample)
         return
     case = await service.case_of(session, EVERYWHERE, before.case_id)
     row.case_id = case.id

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bluezone.protocol.intervals import vietnam_day
@@ -23,7 +23,7 @@ from bluezone.server.places.units import unit_named
 from bluezone.server.register import service as register
 from bluezone.server.rulebook import service as rulebook
 from bluezone.server.work import follow_up as planning
-from bluezone.server.work import records, rules, teams
+from bluezone.server.work import locks, records, rules, teams
 from bluezone.server.work.follow_up import Followed, FollowUp, Made
 from bluezone.server.work.rules import (
     Answers,
@@ -143,6 +143,8 @@ async def _follow_up(session: AsyncSession, now: int, ids: Sequence[int]) -> int
         ]
         opened.update(plan.reopen)
         stopped.update(plan.stop)
+    if stopped or opened:
+        await locks.hold_tasks(session, Task.id.in_([*stopped, *opened]))
     for task_id, stop in stopped.items():
         await records.close(session, task_id, TaskState.CANCELLED, stop.value, now)
         records.note_event(session, task_id, EventKind.CANCELLED, now, facts={"why": stop.value})
@@ -243,6 +245,7 @@ async def assign(
     for task in rows.values():
         if not Scope((to.unit,)).covers(task.unit):
             raise teams.not_for_unit()
+    await locks.hold_tasks(session, Task.id.in_(rows))  # not in the order in which they were ticked
     valid = [one for one in tasks if await records.is_as_seen(session, rows[one.id], one.revision)]
     if isinstance(to, Team):
         usual = [await _last_worker(session, rows[one.id].person_id) for one in valid]
@@ -270,11 +273,13 @@ async def release_tasks_of(session: AsyncSession, account_id: int, now: int) -> 
 
     Where an automatic team takes what is new, it takes these too. Returns how many.
     """
+    theirs = (records.IS_OPEN, Task.assignee_id == account_id)
+    await locks.hold_tasks(session, *theirs)
     await teams.forget_member(session, account_id)
     freed = list(
         await session.scalars(
             update(Task)
-            .where(records.IS_OPEN, Task.assignee_id == account_id)
+            .where(*theirs)
             .values(assignee_id=None, assignee_name=None, revision=Task.revision + 1)
             .returning(Task)
             .execution_options(populate_existing=True)
@@ -314,7 +319,7 @@ async def hand_over(
         {"unit": unit, "assignee_id": None, "assignee_name": None, "team_id": None},
     )
     for team_id in (await teams.automatic_for(session, [unit])).values():
-        await teams.hold(session, team_id)  # before the audit's chain, as whoever assigns
+        await locks.hold_team(session, team_id)  # before the audit's chain, as whoever assigns
     event = await records.record(
         session,
         services,
@@ -382,6 +387,8 @@ async def done(
     if outcome not in rules.OUTCOMES[kind]:
         raise Refused(422, "outcome-unknown", _("A task of this kind cannot end like this."))
     step = await _step(session, services, task, outcome, entry.choice)
+    if step and not step.again:
+        await locks.hold_tasks(session, (Task.id == task.id) | _is_next(task, step))
     late = entry.also and not await records.is_as_seen(session, task, seen.revision)
     if late and task.state != TaskState.OPEN.value:
         event, step = EventKind.ALSO, None if step and step.again else step
@@ -444,15 +451,16 @@ async def _step(
     return Step(choice.kind, due_at, again=choice.kind is kind)
 
 
+def _is_next(task: Task, step: Step) -> ColumnElement[bool]:
+    return (Task.person_id == task.person_id) & records.IS_OPEN & (Task.kind == step.kind.value)
+
+
 async def _make_next(
     session: AsyncSession, services: Services, staff: Staff, task: Task, step: Step
 ) -> None:
     """The next task, or an open one of its kind for the person, sooner."""
     there = await session.scalar(
-        select(Task)
-        .where(Task.person_id == task.person_id, records.IS_OPEN, Task.kind == step.kind.value)
-        .order_by(Task.due_at)
-        .limit(1)
+        select(Task).where(_is_next(task, step)).order_by(Task.due_at).limit(1)
     )
     if there is not None:
         await session.execute(
@@ -508,7 +516,9 @@ async def move_person(session: AsyncSession, from_id: int, to_id: int, now: int)
 
 async def move_back(session: AsyncSession, task_ids: Sequence[int], to_id: int, now: int) -> None:
     """Undo `move_person`: these tasks are those of `to_id` again, doubles open again."""
-    for task in await session.scalars(select(Task).where(Task.id.in_(list(task_ids)))):
+    for task in await session.scalars(
+        select(Task).where(Task.id.in_(list(task_ids))).order_by(Task.id)
+    ):
         await session.execute(
             update(Task)
             .where(Task.id == task.id)

@@ -11,6 +11,7 @@ from bluezone.server.people.rules import Staff
 from bluezone.server.people.scope import Scope, is_within
 from bluezone.server.people.service import Colleague
 from bluezone.server.places.units import ancestors
+from bluezone.server.work import locks
 from bluezone.server.work.tables import Task, Team, TeamMember
 from bluezone.storage.database import upsert
 from bluezone.web.catalogue import _
@@ -90,6 +91,7 @@ async def set_automatic(session: AsyncSession, team: Team, automatic: bool) -> N
 
 async def end(session: AsyncSession, team: Team, now: int) -> None:
     """The team is no more; its open tasks stay with whoever has them."""
+    await locks.hold_tasks(session, Task.team_id == team.id, Task.closed_at.is_(None))
     await session.execute(
         update(Team).where(Team.id == team.id).values(ended_at=now, automatic=False)
     )
@@ -105,7 +107,7 @@ async def add_member(session: AsyncSession, team: Team, colleague: Colleague) ->
     """Somebody whose grant covers the team's unit joins, and is the last whose turn it is."""
     if not is_within(team.unit, colleague.unit):
         raise not_for_unit()
-    await hold(session, team.id)
+    await locks.hold_team(session, team.id)
     last = await session.scalar(
         select(func.max(TeamMember.turn)).where(TeamMember.team_id == team.id)
     )
@@ -142,7 +144,7 @@ async def whose_turn(
     a member. Holds the team until the transaction ends, so that two who assign at once go on
     where the other stopped.
     """
-    await hold(session, team_id)
+    await locks.hold_team(session, team_id)
     members = list(
         await session.scalars(
             select(TeamMember)
@@ -213,8 +215,3 @@ async def _with_members(session: AsyncSession, teams: Sequence[Team]) -> list[Te
     return [
         TeamRow(one, tuple(members.get(one.id, ())), open_tasks.get(one.id, 0)) for one in teams
     ]
-
-
-async def hold(session: AsyncSession, team_id: int) -> None:
-    """Nobody else changes whose turn it is until the transaction ends."""
-    await session.execute(select(Team.id).where(Team.id == team_id).with_for_update())
