@@ -125,6 +125,7 @@ async def add_member(session: AsyncSession, team: Team, colleague: Colleague) ->
 
 async def remove_member(session: AsyncSession, team: Team, account_id: int) -> None:
     """Somebody leaves; what they have to do they keep."""
+    await locks.hold_team(session, team.id)
     await session.execute(
         delete(TeamMember).where(TeamMember.team_id == team.id, TeamMember.account_id == account_id)
     )
@@ -132,6 +133,9 @@ async def remove_member(session: AsyncSession, team: Team, account_id: int) -> N
 
 async def forget_member(session: AsyncSession, account_id: int) -> None:
     """An account leaves every team."""
+    mine = select(TeamMember.team_id).where(TeamMember.account_id == account_id)
+    for team_id in await session.scalars(mine.order_by(TeamMember.team_id)):
+        await locks.hold_team(session, team_id)
     await session.execute(delete(TeamMember).where(TeamMember.account_id == account_id))
 
 
