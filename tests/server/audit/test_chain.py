@@ -30,6 +30,7 @@ from bluezone.server.audit.verification import (
 from bluezone.server.context import Services
 from bluezone.server.keys import TRUST_OBJECT, load_pins
 from bluezone.server.people.rules import Grant, Staff, StaffRole
+from bluezone.storage.lease import LEASE_SECONDS, Lease
 from tests.server.conftest import BA_DINH, LIEN_CHIEU, NOON, RunJob
 
 LAN = Staff(1, "lan", (Grant(StaffRole.HEALTH_WORKER, BA_DINH),))
@@ -244,6 +245,30 @@ async def test_every_day_an_anchor_is_published_unless_something_is_wrong(
     assert (state.fault, state.sequence, state.at) == ("changed", 4, NOON + 86_400)
     with pytest.raises(AuditBroken, match="chain 01: entry 4 was changed"):
         await make_anchor(services)
+
+
+async def test_the_lease_is_kept_however_long_the_verification_takes(
+    services: Services, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(services)
+    mine, other = (Lease(services.database, clock, "audit") for _ in range(2))
+    look, put = verification._fault, services.objects.put
+
+    def slow(*given: Any) -> Break | None:
+        clock.advance(LEASE_SECONDS // 3)
+        return look(*given)
+
+    async def published(name: str, content: bytes) -> None:
+        assert not await other.acquire(), "somebody else has begun the same"
+        await put(name, content)
+
+    monkeypatch.setattr(verification, "_AT_ONCE", 2)
+    monkeypatch.setattr(verification, "_fault", slow)
+    monkeypatch.setattr(services.objects, "put", published)
+    assert await mine.acquire()
+    await verification.daily(services, mine)
+    assert services.now > NOON + LEASE_SECONDS
+    assert await services.objects.list("audit/") != []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

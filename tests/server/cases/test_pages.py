@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bluezone.clock import ManualClock
-from bluezone.server.audit.service import LISTS_BY_ACCOUNT
+from bluezone.server.audit.service import LISTS_BY_ACCOUNT, LOOKS_BY_ACCOUNT
 from bluezone.server.audit.tables import AuditEntry
 from bluezone.server.cases.routes import TAKEN_BY_ACCOUNT
 from bluezone.server.cases.tables import Case, CaseEvent
@@ -197,6 +197,26 @@ async def test_a_code_is_given_by_screen_sms_and_slip_and_kept_by_no_case(
     suspected = form(name="Trần Thị Bích", phone="", status="suspected", birth="")
     address = (await lan.post("/staff/cases/new", suspected)).headers["location"].partition("?")[0]
     assert (await lan.post(f"{address}/code", {"way": "screen"})).status_code == 409
+
+
+@sqlite
+async def test_no_code_is_made_that_could_not_be_shown(
+    services: Services, sign_in: SignIn, clock: ManualClock
+) -> None:
+    lan = await sign_in()
+    address = (await lan.post("/staff/cases/new", form())).headers["location"].partition("?")[0]
+    for _ in range(LOOKS_BY_ACCOUNT.burst):
+        services.limits.count(LOOKS_BY_ACCOUNT, str(lan.staff.account_id))
+    for way in ("screen", "sms", "slip"):
+        answer = await lan.post(f"{address}/code", {"way": way})
+        assert (answer.status_code, "Quá nhiều yêu cầu" in answer.text) == (429, True)
+    async with services.database.read() as session:
+        assert list(await session.scalars(select(Code))) == []
+        assert await session.scalar(select(Case.code_issued_at)) is None
+        sealer = messaging.outbox_sealer(services.settings.secrets_folder)
+        assert list(await messaging.outbox(session, sealer)) == []
+    clock.advance(LOOKS_BY_ACCOUNT.seconds)
+    assert (await lan.post(f"{address}/code", {"way": "screen"})).status_code == 200
 
 
 @sqlite

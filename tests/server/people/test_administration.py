@@ -15,7 +15,7 @@ from bluezone.server.linelists.tables import ReportSchedule, SavedSearch
 from bluezone.server.people import administration, rules
 from bluezone.server.people.rules import OPERATOR, Grant, Staff, StaffRole
 from bluezone.server.people.service import Colleague, grants_of
-from bluezone.server.people.tables import StaffAccount
+from bluezone.server.people.tables import StaffAccount, StaffGrant
 from bluezone.server.register import service as register
 from bluezone.server.register.rules import Details
 from bluezone.server.work import teams
@@ -327,6 +327,28 @@ async def test_what_is_wrong_is_said_on_the_page_and_loses_nothing(
     own = await client.get(f"/staff/accounts/{await account_id(services, 'quan')}")
     assert "vai trò do người quản trị khác thay đổi" in own.text
     assert "/grants" not in own.text
+
+
+@on_one_store
+async def test_who_takes_the_last_role_here_comes_back_to_a_page_that_is_there(
+    client: httpx.AsyncClient, services: Services, add_staff: AddStaff, browser_of: SignInHere
+) -> None:
+    await add_staff("quan", ADMIN, HANOI)
+    await add_staff("lan", WORKER, BA_DINH)
+    number = await account_id(services, "lan")
+    page = f"/staff/accounts/{number}"
+    async with services.database.transaction() as session:
+        for role, unit in (("laboratory", LIEN_CHIEU), ("auditor", NGOC_HA)):
+            session.add(StaffGrant(account_id=number, role=role, unit=unit))
+    await browser_of("quan")
+    for role, unit, back in (
+        ("auditor", NGOC_HA, page),
+        ("health-worker", BA_DINH, "/staff/accounts"),  # the account is Đà Nẵng's now
+    ):
+        taken = await post(client, f"{page}/grants/take", role=role, unit=unit)
+        assert (taken.status_code, taken.headers["location"]) == (303, f"{back}?done=taken")
+        assert (await client.get(taken.headers["location"])).status_code == 200
+    assert await grants(services, "lan") == {"laboratory 20197"}
 
 
 @on_one_store
