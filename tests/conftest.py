@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, settings
 
 from bluezone.server import tables
 from bluezone.server.migrations import upgrade
+from bluezone.server.people import passwords
 from bluezone.storage.database import Database
 from tests.postgres import PostgresDatabases, PostgresServer
 
@@ -21,6 +23,9 @@ settings.register_profile("bluezone", deadline=None, suppress_health_check=[Heal
 settings.load_profile("bluezone")
 # Hundreds of tests open the same installation, and each time OpenSSL would prove its keys prime.
 serialization.load_pem_private_key = functools.lru_cache(100)(serialization.load_pem_private_key)
+# What makes a password's hash slow on purpose is tested once (people/test_sign_in.py).
+SHIPPED_HASHER = passwords._HASHER
+passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(scope="session")

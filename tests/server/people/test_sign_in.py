@@ -15,6 +15,7 @@ from bluezone.server.people.service import add_account, forget_expired
 from bluezone.server.people.tables import SignInFailures, StaffSession
 from bluezone.server.places.units import NATION
 from bluezone.storage.lease import Lease
+from tests.conftest import SHIPPED_HASHER
 from tests.server.conftest import PASSWORD, AddStaff
 
 
@@ -106,6 +107,16 @@ async def test_an_unknown_name_costs_a_full_hash(monkeypatch: pytest.MonkeyPatch
     assert not await passwords.verify_password(None, "x")
     assert verified == ["somebody's", "nobody's"]
     passwords._nobodys_hash.cache_clear()
+
+
+async def test_a_hash_takes_the_memory_and_the_turns_of_rfc_9106(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "_HASHER", SHIPPED_HASHER)
+    kept = await passwords.hash_password(PASSWORD)
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # 64 MiB
+    assert await passwords.verify_password(kept, PASSWORD)
+    assert not await passwords.verify_password(kept, "not the password")
 
 
 async def test_guessing_locks_the_name_for_longer_and_longer(
