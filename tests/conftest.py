@@ -27,6 +27,39 @@ serialization.load_pem_private_key = functools.lru_cache(100)(serialization.load
 SHIPPED_HASHER = passwords._HASHER
 passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
+# Two workers share the files, and the last of them should be a short one: these take the longest.
+LONGEST = (
+    "tests/browser/test_app_pages.py",
+    "tests/browser/test_app.py",
+    "tests/server/test_isolation.py",
+    "tests/test_two_phones.py",
+    "tests/town/test_town.py",
+    "tests/server/test_portal_browser.py",
+    "tests/server/contacts/test_ranks.py",
+    "tests/commands/test_demo.py",
+    "tests/server/work/test_work_browser.py",
+    "tests/server/situation/test_browser.py",
+    "tests/browser/test_town.py",
+    "tests/browser/test_app_flows.py",
+    "tests/server/diagnosis/test_death.py",
+    "tests/server/test_staff_pages_browser.py",
+    "tests/server/rotation/test_rotation.py",
+    "tests/server/people/test_accounts_browser.py",
+    "tests/server/contacts/test_browser.py",
+    "tests/server/holdings/test_retention.py",
+    "tests/server/cases/test_pages_browser.py",
+    "tests/server/cases/test_import.py",
+    "tests/server/register/test_files.py",
+    "tests/test_house.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files come first, where workers share them."""
+    if hasattr(config, "workerinput"):
+        turns = {name: turn for turn, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: turns.get(item.nodeid.partition("::")[0], len(turns)))
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:

@@ -3,24 +3,27 @@
 import re
 import subprocess
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
 from babel.messages.extract import extract_from_dir
 
 from bluezone.web.catalogue import translate
+from tests.conftest import LONGEST
 
 _ROOT = Path(__file__).parent.parent
 _SOURCE = _ROOT / "src" / "bluezone"
 
 
-def _messages() -> set[str]:
+@cache
+def _messages() -> frozenset[str]:
     found = extract_from_dir(
         str(_SOURCE),
         method_map=[("**.py", "python"), ("**/templates/**.html", "jinja2")],
         keywords={"_": None, "translate": None, "in_all_languages": None},
     )
-    return {message for _, _, message, _, _ in found if isinstance(message, str)}
+    return frozenset(message for _, _, message, _, _ in found if isinstance(message, str))
 
 
 def test_every_message_has_its_vietnamese() -> None:
@@ -67,3 +70,7 @@ def test_every_verb_of_the_command_explains_itself() -> None:
         done = subprocess.run([script, verb, "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{verb}: {done.stderr}"
         assert len(done.stdout) > 200, f"{verb} --help says too little"
+
+
+def test_the_longest_tests_are_where_the_list_says() -> None:
+    assert [name for name in LONGEST if not (_ROOT / name).exists()] == []

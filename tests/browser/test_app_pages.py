@@ -236,8 +236,10 @@ def test_a_refusal_is_told_and_tried_again(visit: Visit) -> None:
 
 
 def test_without_the_cookie_the_page_says_how_to_get_in(visit: Visit) -> None:
+    visit.page.clock.install()
     visit.open("index")
     visit.core.answers["GET state"] = (401, api.Fault("locked", both("Đang khóa.", "Locked.")))
+    visit.page.clock.fast_forward(30_000)  # to when it asks again
     expect(visit.page.locator(".banner")).to_contain_text("bluezone phone open", timeout=20_000)
 
 
