@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from bluezone.server.config import Settings
 from bluezone.web import connections
 from tests.commands.test_server import _running
 from tests.server.diagnosis.installation import Service
+from tests.streams import connected
 
 LIMIT = 20
 WHOLE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -64,20 +65,6 @@ async def address(
     await running
 
 
-@asynccontextmanager
-async def connected(
-    address: tuple[str, int],
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection that is closed however the test ends: it would disturb a later one."""
-    reader, writer = await asyncio.open_connection(*address)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
 async def status(reader: asyncio.StreamReader) -> int:
     head = await reader.readuntil(b"\r\n\r\n")
     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
@@ -86,7 +73,7 @@ async def status(reader: asyncio.StreamReader) -> int:
 
 
 async def answered(address: tuple[str, int]) -> int:
-    async with connected(address) as (reader, writer):
+    async with connected(*address) as (reader, writer):
         writer.write(WHOLE)
         return await status(reader)
 
@@ -98,7 +85,7 @@ async def test_those_who_say_nothing_keep_nobody_out(
     async with AsyncExitStack() as opened:
         writers = []
         for _ in range(LIMIT - 1):  # and whoever asks is one more
-            reader, writer = await opened.enter_async_context(connected(address))
+            reader, writer = await opened.enter_async_context(connected(*address))
             if kind == "after a first request":
                 writer.write(WHOLE + BEGUN)
                 assert await status(reader) == 200
@@ -118,7 +105,7 @@ async def test_those_who_say_nothing_keep_nobody_out(
 async def test_who_asks_promptly_is_not_disturbed(
     address: tuple[str, int], later: Callable[[float], None]
 ) -> None:
-    async with connected(address) as (reader, writer):
+    async with connected(*address) as (reader, writer):
         for _ in range(6):  # on the same connection, for longer than a head may take
             writer.write(b"GET /v1/trust.json HTTP/1.1\r\nHost: x\r\n\r\n")
             assert await status(reader) == 200

@@ -11,6 +11,7 @@ from bluezone.clock import ManualClock
 from bluezone.server.app import open_services
 from bluezone.server.config import Settings
 from tests.server.conftest import serving
+from tests.streams import connected
 
 MEGABYTE = 1024 * 1024
 
@@ -25,14 +26,11 @@ async def address(home: Path, clock: ManualClock) -> AsyncIterator[tuple[str, in
 
 async def _exchange(address: tuple[str, int], *parts: bytes) -> tuple[int, dict[str, object]]:
     """Send the parts, then read the answer to the end of the connection."""
-    reader, writer = await asyncio.open_connection(*address)
-    try:
+    async with connected(*address) as (reader, writer):
         for part in parts:
             writer.write(part)
             await writer.drain()
         answer = await reader.read()
-    finally:
-        writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
 
@@ -53,11 +51,9 @@ async def test_ten_megabytes_are_refused_and_the_client_learns_why(
 
 
 async def test_they_are_refused_before_they_are_sent(address: tuple[str, int]) -> None:
-    reader, writer = await asyncio.open_connection(*address)
-    writer.write(_head(f"Content-Length: {10 * MEGABYTE}"))
-    async with asyncio.timeout(5):
+    async with connected(*address) as (reader, writer), asyncio.timeout(5):
+        writer.write(_head(f"Content-Length: {10 * MEGABYTE}"))
         assert (await reader.readline()).startswith(b"HTTP/1.1 413")
-    writer.close()
 
 
 async def test_a_body_without_a_length_is_stopped_at_the_limit(address: tuple[str, int]) -> None:
@@ -74,10 +70,9 @@ async def test_a_slow_body_is_given_up(address: tuple[str, int]) -> None:
 
 
 async def test_a_client_that_goes_away_is_no_error(address: tuple[str, int]) -> None:
-    _, writer = await asyncio.open_connection(*address)
-    writer.write(_head("Content-Length: 4096") + b"{")
-    await writer.drain()
-    writer.close()
+    async with connected(*address) as (_, writer):
+        writer.write(_head("Content-Length: 4096") + b"{")
+        await writer.drain()
     status, _ = await _exchange(address, b"GET /health/live HTTP/1.0\r\n\r\n")
     assert status == 200
 
@@ -130,21 +125,17 @@ async def test_large_bodies_wait_their_turn_and_small_ones_never_do(
 ) -> None:
     """Diaries come in over slow networks; what they hold meanwhile is bounded."""
     head = _head("Content-Length: 5000000").replace(b"/v1/staff/session", b"/v1/handovers/diary")
-    slow = []
-    for _ in range(2):
-        reader, writer = await asyncio.open_connection(*address)
-        writer.write(head + b"{")
-        await writer.drain()
-        slow.append((reader, writer))
-    for _ in range(100):
-        status, refusal = await _exchange(address, head, b"{")
-        if status == 503:
-            break
-    assert (status, refusal["error"]) == (503, "busy")
-    status, _ = await _exchange(address, _head("Content-Length: 2"), b"{}")
-    assert status == 400
-    for _, writer in slow:
-        writer.close()
+    async with connected(*address) as (_, one), connected(*address) as (_, other):
+        for slow in (one, other):
+            slow.write(head + b"{")
+            await slow.drain()
+        for _ in range(100):
+            status, refusal = await _exchange(address, head, b"{")
+            if status == 503:
+                break
+        assert (status, refusal["error"]) == (503, "busy")
+        status, _ = await _exchange(address, _head("Content-Length: 2"), b"{}")
+        assert status == 400
     # Who hung up has given the place back.
     small = _head("Content-Length: 2").replace(b"/v1/staff/session", b"/v1/handovers/diary")
     for _ in range(100):

@@ -1,6 +1,7 @@
 """Only the owner's browser gets anything: no other user, no other site, no forged request."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from bluezone.phone.told import Kind, Told
 from bluezone.web.loopback import listen
 from tests.phone.app.conftest import HERE, PORT, Asking, make_asking
 from tests.phone.conftest import World
+from tests.streams import connected
 
 _PRIVATE = ["/", "/history.html", "/app.js", "/api/v1/state", "/api/v1/history", "/api/v1/export"]
 
@@ -185,12 +187,11 @@ async def test_who_opens_many_connections_is_closed_at_the_door() -> None:
     async with served(
         Starlette(routes=[Route("/", lambda _: Response("here"))]), listener
     ) as address:
-        many = [await asyncio.open_connection(host, port) for _ in range(100)]
-        await asyncio.sleep(0.2)
-        closed = [reader.at_eof() or reader.exception() is not None for reader, _ in many]
-        assert 30 <= sum(closed) < 100
-        for _reader, writer in many:
-            writer.close()
+        async with AsyncExitStack() as opened:
+            many = [await opened.enter_async_context(connected(host, port)) for _ in range(100)]
+            await asyncio.sleep(0.2)
+            closed = [reader.at_eof() or reader.exception() is not None for reader, _ in many]
+            assert 30 <= sum(closed) < 100
         await asyncio.sleep(0.2)
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(address)).text == "here"
