@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Final
 from weakref import WeakSet
@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _WAIT_SECONDS: Final = 5  # for a connection, for a lock: a person is waiting for the answer
 _STATEMENT_SECONDS: Final = 60
+_LAST: Final = "before commit"  # in a session's `info`
 # Unique and foreign keys: on SQLite, with its one writer, these are faults of ours.
 _BROKEN_BY_ANOTHER: Final = {"23505", "23503"}
 
@@ -104,6 +105,8 @@ class Database:
                 session.begin(),
             ):
                 yield session
+                for last in session.info.pop(_LAST, {}).values():
+                    await last()
         except DataError as error:
             raise ValueImpossible(_reason(error)) from error
         except OverflowError as error:
@@ -132,6 +135,14 @@ class Database:
     async def dispose(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def before_commit(session: AsyncSession, key: str, last: Callable[[], Awaitable[None]]) -> None:
+    """Call `last` when the rest of a transaction is done: for locks that all transactions need.
+
+    Once for each `key`, in the order of the first calls; not if the transaction fails before.
+    """
+    session.info.setdefault(_LAST, {}).setdefault(key, last)
 
 
 def upsert(session: AsyncSession, table: type[Base]) -> postgresql.Insert | sqlite.Insert:

@@ -65,6 +65,23 @@ def entry(sequence: int) -> Any:
     return (AuditEntry.chain == "01", AuditEntry.sequence == sequence)
 
 
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_what_takes_long_after_its_entry_holds_up_nobody(services: Services) -> None:
+    """Two chains, and two transactions that record in them in opposite orders; on SQLite one
+    writer waits for the other anyway."""
+    async with services.database.transaction() as session:
+        for staff in (LAN, HOA):
+            await service.record(session, services, staff, Action.ADD, purpose=Purpose.CASE)
+        async with services.database.transaction() as other:
+            for staff in (HOA, LAN):
+                await service.record(other, services, staff, Action.ADD, purpose=Purpose.CASE)
+    assert await breaks(services) == []
+    async with services.database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(AuditEntry)) == 4
+
+
 async def test_concurrent_writers_leave_one_unbroken_chain(services: Services) -> None:
     """Two processes' worth of connections, and a transaction in the middle that is given up."""
     other = await open_services(services.settings, services.clock)

@@ -1,7 +1,8 @@
 """The verbs of the audit: write down, read. None commits: entry and deed are one."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Final
 
 from sqlalchemy import ColumnElement, func, select, tuple_
@@ -15,7 +16,7 @@ from bluezone.server.limits import Rule
 from bluezone.server.people.rules import Grant, Staff, StaffRole
 from bluezone.server.people.scope import Scope
 from bluezone.server.places.units import NATION
-from bluezone.storage.database import upsert
+from bluezone.storage.database import before_commit, upsert
 
 # A day's work in an hour; whoever wants more is copying.
 LOOKS_BY_ACCOUNT: Final = Rule("looks by account", 300, 3600)
@@ -29,6 +30,7 @@ _LIMITED: Final = {
 # Who acts when nobody does: jobs, and the page on which a citizen reads.
 SERVICE: Final = Staff(0, "service", (Grant(StaffRole.ADMIN, NATION),))
 _LOOKS_SHOWN: Final = 100
+_PENDING: Final = "audit entries"  # in a session's `info`
 
 
 async def record(
@@ -44,8 +46,8 @@ async def record(
     """Append to the chain of the staff member's province, in the caller's transaction.
 
     `subject` names a record ("person:17"), `detail` says more without personal data (the reason of
-    an export stands there as it is typed; the form asks for no names). Who appends holds the
-    chain's head until the transaction ends, so call it last where that is possible.
+    an export stands there as it is typed; the form asks for no names). It is written at the end of
+    the transaction: who appends holds the chain's head, which everybody of the province needs.
     Raises Refused (429) for an account that looks at, lists or exports too much.
     """
     if action in _LIMITED and staff.account_id != SERVICE.account_id:
@@ -60,7 +62,9 @@ async def record(
         purpose=purpose.value,
         detail=detail,
     )
-    await _append(session, rules.chain_of(staff.unit), entry)
+    pending: list[tuple[str, Entry]] = session.info.setdefault(_PENDING, [])
+    pending.append((rules.chain_of(staff.unit), entry))
+    before_commit(session, _PENDING, partial(_append, session, services))
 
 
 async def record_search(
@@ -93,27 +97,38 @@ SEARCH: Final = "search by "
 FOUND: Final = "found="
 
 
-async def _append(session: AsyncSession, chain: str, entry: Entry) -> None:
-    await session.execute(
-        upsert(session, AuditHead)
-        .values(chain=chain, sequence=0, digest=rules.FIRST)
-        .on_conflict_do_nothing()
-    )
-    head = await session.scalar(
-        select(AuditHead)
-        .where(AuditHead.chain == chain)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    assert head is not None  # noqa: S101 - just made, if it was not there
-    sequence = head.sequence + 1
-    digest = rules.digest(chain, sequence, entry, head.digest)
-    session.add(
-        AuditEntry(
-            chain=chain, sequence=sequence, previous=head.digest, digest=digest, **asdict(entry)
+async def _append(session: AsyncSession, services: Services) -> None:
+    """Write what was recorded, chain by chain in one order: of two who do, neither has to fail."""
+    by_chain: dict[str, list[Entry]] = {}
+    for chain, entry in session.info.pop(_PENDING):
+        by_chain.setdefault(chain, []).append(entry)
+    for chain, recorded in sorted(by_chain.items()):
+        await session.execute(
+            upsert(session, AuditHead)
+            .values(chain=chain, sequence=0, digest=rules.FIRST)
+            .on_conflict_do_nothing()
         )
-    )
-    head.sequence, head.digest = sequence, digest
+        head = await session.scalar(
+            select(AuditHead)
+            .where(AuditHead.chain == chain)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        assert head is not None  # noqa: S101 - just made, if it was not there
+        now = services.now  # in a chain time never goes back
+        for entry in (replace(one, at=now) for one in recorded):
+            sequence, previous = head.sequence + 1, head.digest
+            digest = rules.digest(chain, sequence, entry, previous)
+            session.add(
+                AuditEntry(
+                    chain=chain,
+                    sequence=sequence,
+                    previous=previous,
+                    digest=digest,
+                    **asdict(entry),
+                )
+            )
+            head.sequence, head.digest = sequence, digest
     await session.flush()
 
 

@@ -1,7 +1,7 @@
 """In which order rows are held, lest two transactions wait for each other.
 
-Tasks by number, then teams by number, then the audit's chain (`audit.record`). PostgreSQL ends one
-of two that wait for each other; SQLite has one writer.
+Tasks by number, then teams by number, then the audit's chain, which waits for the end of a
+transaction by itself. PostgreSQL ends one of two that wait for each other; SQLite has one writer.
 """
 
 from sqlalchemy import ColumnElement, select
