@@ -191,7 +191,9 @@ def _postgresql(url: URL) -> AsyncEngine:
             "connect_timeout": _WAIT_SECONDS,
             "options": f"-c lock_timeout={_WAIT_SECONDS}s"
             f" -c statement_timeout={_STATEMENT_SECONDS}s"
-            f" -c idle_in_transaction_session_timeout={_STATEMENT_SECONDS}s",
+            f" -c idle_in_transaction_session_timeout={_STATEMENT_SECONDS}s"
+            # Compiling a query takes longer than any page of ours may.
+            " -c jit=off",
         },
     )
 

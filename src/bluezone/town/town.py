@@ -38,7 +38,7 @@ _BLOCK_METRES: Final = 500.0  # between blocks: no radio reaches that far
 _FRAME_SECONDS: Final = 0.09  # real time between two pictures
 # How long the quarters live by themselves (virtual seconds), and the service's clock stands
 # still. Longer stretches waste less waiting for the slowest quarter.
-_STRETCH: Final = 60.0
+_STRETCH: Final = 120.0
 _LEAST_STRETCHES: Final = 20  # in a real second, where somebody wants to see it slowly
 # Phones turn their beacons when an interval begins: all quarters must hear of it at once.
 _AFTER_TURNING: Final = 0.01
