@@ -204,6 +204,10 @@ async def _page(services: Services, token: str, what: str, path: str) -> dict[st
     transport = httpx.ASGITransport(create_app(services))
     cookie = {"Cookie": f"bluezone_session={token}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        # No process is sent anybody before it says that it is ready.
+        ready = await client.get("/health/ready")
+        if ready.status_code != 200:
+            raise RuntimeError(f"not ready: {ready.text}")
         for _ in range(_ROUNDS):
             started = time.perf_counter()
             answer = await client.get(path, headers=cookie)

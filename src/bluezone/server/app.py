@@ -54,6 +54,7 @@ from bluezone.server.people import joining, own_account
 from bluezone.server.people import routes as people
 from bluezone.server.places import jobs as places_jobs
 from bluezone.server.places import routes as places
+from bluezone.server.places import units
 from bluezone.server.register import routes as register
 from bluezone.server.requests import Requests, log_failure
 from bluezone.server.rotation import jobs as rotation_jobs
@@ -160,6 +161,7 @@ async def open_services(settings: Settings, clock: Clock) -> Services:
 def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAPI:
     """The ASGI application. With a scheduler it does the periodic work while it is up."""
     check_routes(ROUTERS)
+    units.unit(units.NATION)  # reads all units, lest whoever comes first has to wait for it
     endpoints = {
         route.endpoint: route.path
         for router in ROUTERS
