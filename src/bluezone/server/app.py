@@ -8,6 +8,7 @@ from typing import Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.orm import configure_mappers
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
@@ -48,7 +49,7 @@ from bluezone.server.messaging.sending import LocalOutbox
 from bluezone.server.metrics import Metrics
 from bluezone.server.news import jobs as news_jobs
 from bluezone.server.news import routes as news
-from bluezone.server.pages import refusal_page
+from bluezone.server.pages import load_frame, refusal_page
 from bluezone.server.people import accounts as people_accounts
 from bluezone.server.people import joining, own_account
 from bluezone.server.people import routes as people
@@ -158,10 +159,17 @@ async def open_services(settings: Settings, clock: Clock) -> Services:
     )
 
 
+def _make_ready() -> None:
+    """Do once what whoever comes first would have to wait for, a third of a second."""
+    units.unit(units.NATION)  # reads all of them
+    configure_mappers()
+    load_frame()
+
+
 def create_app(services: Services, scheduler: Scheduler | None = None) -> FastAPI:
     """The ASGI application. With a scheduler it does the periodic work while it is up."""
     check_routes(ROUTERS)
-    units.unit(units.NATION)  # reads all units, lest whoever comes first has to wait for it
+    _make_ready()
     endpoints = {
         route.endpoint: route.path
         for router in ROUTERS

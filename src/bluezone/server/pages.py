@@ -19,6 +19,12 @@ _PAGES: Final = Pages(
 _YEAR_SECONDS: Final = 365 * 24 * 3600
 
 
+def load_frame() -> None:
+    """Compile the templates that are part of every page of staff."""
+    for template in ("web/frame.html", "people/staff.html"):
+        _PAGES.load(template)
+
+
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a duty's template.
 

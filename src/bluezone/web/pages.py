@@ -36,6 +36,10 @@ class Pages:
         )
         self._environment.globals.update({"_": _translate, "day_word": day_word})
 
+    def load(self, template: str) -> None:
+        """Compile a template, so that its first page need not wait for it."""
+        self._environment.get_template(template)
+
     def render(self, template: str, language: str, **values: Any) -> str:
         """The page as HTML. Raises jinja2.TemplateError for a wrong template or a missing value."""
         return self._environment.get_template(template).render(language=language, **values)
