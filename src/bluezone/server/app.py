@@ -69,6 +69,7 @@ from bluezone.server.work import routes as work
 from bluezone.server.work import team_routes as work_teams
 from bluezone.storage.database import Database
 from bluezone.storage.objects import FolderObjects, ObjectMissing
+from bluezone.web import catalogue
 from bluezone.web.pages import STATIC
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -160,8 +161,9 @@ async def open_services(settings: Settings, clock: Clock) -> Services:
 
 
 def _make_ready() -> None:
-    """Do once what whoever comes first would have to wait for, a third of a second."""
+    """Do once what whoever comes first would have to wait for, half a second."""
     units.unit(units.NATION)  # reads all of them
+    catalogue.load()
     configure_mappers()
     load_frame()
 

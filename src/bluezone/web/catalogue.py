@@ -31,6 +31,12 @@ def _messages(language: str) -> dict[str, str]:
     }
 
 
+def load() -> None:
+    """Read the translations now: the first sentence need not wait for it."""
+    for language in LANGUAGES:
+        _messages(language)
+
+
 def translate(message: str, language: str = DEFAULT_LANGUAGE, **values: object) -> str:
     """`message` in `language` with its `{named}` places filled in."""
     text = _messages(language).get(message, message)
