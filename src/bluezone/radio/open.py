@@ -13,6 +13,7 @@ AUTO: Final = "auto"  # what this computer has: BlueZ on Linux, a listener elsew
 _BLUEZ: Final = "bluez"
 _BLEAK: Final = "bleak"
 _REOPEN_SECONDS: Final = 5.0
+_HANG_UP_SECONDS: Final = 0.5
 
 
 async def open_radio(spec: str, clock: Clock) -> Radio:
@@ -72,6 +73,9 @@ class KeptOpenRadio:
     async def _reopen(self) -> None:
         with suppress(RadioError):
             await self._radio.close()
+        # A shared radio gives the place to the next who comes: it has to see first who went, or
+        # this phone would come back somewhere else.
+        await self._wall.sleep(_HANG_UP_SECONDS)
         try:
             self._radio = await open_radio(self._spec, self._clock)
             # Nobody above need have noticed: what was on the air goes there again, as long as
