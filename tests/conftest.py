@@ -37,7 +37,6 @@ LONGEST = (
     "tests/server/test_portal_browser.py",
     "tests/server/contacts/test_ranks.py",
     "tests/commands/test_demo.py",
-    "tests/server/work/test_work_browser.py",
     "tests/server/situation/test_browser.py",
     "tests/browser/test_town.py",
     "tests/browser/test_app_flows.py",
