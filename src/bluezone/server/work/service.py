@@ -318,8 +318,6 @@ async def hand_over(
         seen.revision,
         {"unit": unit, "assignee_id": None, "assignee_name": None, "team_id": None},
     )
-    for team_id in (await teams.automatic_for(session, [unit])).values():
-        await locks.hold_team(session, team_id)  # before the audit's chain, as whoever assigns
     event = await records.record(
         session,
         services,
@@ -404,7 +402,7 @@ async def done(
     facts: dict[str, Any] = {"outcome": outcome.value}
     if step:
         facts |= {"next": step.kind.value, "due": step.due_at}
-    if step and not step.again:  # tasks first, then the audit's chain: as whoever assigns
+    if step and not step.again:
         await _make_next(session, services, staff, task, step)
     await records.record(
         session, services, staff, task, event, facts=facts, answers=entry.answers, form=entry.form
